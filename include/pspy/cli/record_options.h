@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What `pspy record` was asked to do: its option table, and the checks no single row can make. */
+#ifndef PSPY_CLI_RECORD_OPTIONS_H
+#define PSPY_CLI_RECORD_OPTIONS_H
+
+#include <time.h>
+
+#include "pspy/base/strbuf.h"
+#include "pspy/cli/command.h"
+#include "pspy/cli/options.h"
+#include "pspy/output/format.h"
+
+struct record_options {
+    bool help;          /* --help was asked for: nothing below was checked */
+    pid_t pid;          /* 0: start `program` */
+    char **program;     /* NULL-terminated argv, borrowed; NULL with a pid */
+    const char *output; /* a template; "-": stdout; NULL: record_options_output_name makes one */
+    const char *ranks;  /* what --ranks said, or NULL */
+    bool left_out;      /* this process's rank is not among them: the program runs alone */
+    const struct choice *format_choice; /* what -f said, or NULL */
+    const struct output_format *format; /* never NULL */
+    bool format_is_guess;               /* neither -f nor the file's name said one */
+    bool gzip;                          /* the file's name ends with .gz */
+    double rate;                        /* samples a second */
+    uint64_t duration;                  /* ns of wall-clock time, or DURATION_UNLIMITED */
+    int64_t max_depth;                  /* frames */
+    bool subprocesses;
+    bool native;
+    bool native_all; /* `native` is set, too */
+    bool threads;
+    bool idle;
+    bool gil;
+    bool function;
+    bool nolineno;
+    bool columns;
+    bool full_filenames;
+    bool nonblocking;
+    bool flame;
+    bool kill;
+    bool as_root;
+};
+
+/* Runs `pspy record`: the run function of cmd_record, which lives beside its table. */
+int record_run(const struct command *command, int argc, char **argv);
+
+/* Reads `record`'s words (argv[0] is "record"). On an error `why` is one sentence with a remedy. */
+enum err record_options_parse(int argc, char **argv, struct record_options *ret, struct error *why);
+
+/*
+ * The file to write: -o's, its template filled in for a program or process with this pid, or
+ * <program or pid>-<local time>.<extension>, with the MPI rank before it where there is one. The
+ * caller frees it. No error that record_options_parse would not have found.
+ */
+enum err record_options_output_name(const struct record_options *options, pid_t pid, time_t now,
+                                    char **ret, struct error *why);
+/* Appends a sentence when format_is_guess, else nothing; no newline. */
+void record_options_notice(const struct record_options *options, struct strbuf *out);
+/* The same when other MPI ranks write the same file. */
+void record_options_notice_ranks(const struct record_options *options, struct strbuf *out);
+
+#endif

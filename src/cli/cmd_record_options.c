@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/* The names, letters and defaults are py-spy's, so that habits and scripts carry over. */
+#include "pspy/cli/record_options.h"
+
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pspy/base/cleanup.h"
+#include "pspy/base/xmalloc.h"
+#include "pspy/cli/launcher.h"
+#include "pspy/cli/output_name.h"
+
+#define RATE_DEFAULT      100
+#define MAX_DEPTH_DEFAULT 100000
+
+#define TARGET   "What to profile"
+#define OUTPUT   "Output"
+#define SAMPLING "Sampling"
+#define FRAMES   "What the stacks show"
+#define PROGRAM  "The program that pspy starts"
+#define OTHER    "Other"
+
+/* The same names as output_formats; a test compares them. */
+static const struct choice formats[] = {
+    {"flamegraph", "for a browser (.svg and other names)"},
+    {"speedscope", "for speedscope.app (.json)"},
+    {"raw", "one folded stack a line (.txt)"},
+    {"chrometrace", "for ui.perfetto.dev (only by -f)"},
+    {NULL, NULL},
+};
+
+typedef struct record_options values;
+
+static const struct option_spec table[] = {
+    {
+        OPTION_PID(values, pid),
+        .letter = 'p',
+        .name = "pid",
+        .value_name = "PID",
+        .group = TARGET,
+        .help = "a process that runs already (decimal or 0x hex)",
+        .manual = "Profile the process with this id, which runs already. The id is decimal, or "
+                  "hexadecimal after 0x. The process goes on when pspy is done. This takes root, "
+                  "CAP_SYS_PTRACE, or the process's own user where "
+                  "/proc/sys/kernel/yama/ptrace_scope is 0 or missing.",
+    },
+    {
+        OPTION_FLAG(values, subprocesses),
+        .letter = 's',
+        .name = "subprocesses",
+        .group = TARGET,
+        .help = "also its children, and theirs",
+        .manual =
+            "Profile all descendants of the process as well, those that run already and those "
+            "that it starts: other Pythons and native programs too. A frame \"process PID: "
+            "command\" for each process from the first one on stands at the root of each "
+            "stack. The recording ends when all of them have ended.",
+    },
+    {
+        OPTION_FILE(values, output),
+        .letter = 'o',
+        .name = "output",
+        .value_name = "FILE",
+        .default_text = "PROGRAM-TIME.svg",
+        .group = OUTPUT,
+        .help = "write the profile there; - is standard output; in it %r is the MPI rank, %l the "
+                "rank on this host, %p the pid, %h the host, %j the job, %q{VAR} a variable",
+        .manual = "Write the profile to this file; - is standard output. A name that ends with .gz "
+                  "gives a compressed file. In the name %p is the process id of the program that "
+                  "is recorded, %h the host's name, %r the MPI rank, %l the rank on this host, %j "
+                  "the job's id, %q{VARIABLE} an environment variable, and %% a percent sign; rank "
+                  "and job are what mpirun, srun or another launcher tells pspy by environment "
+                  "variables. A value may have no slash. Without this option the name is made of "
+                  "the program's name or the process id, the local time as in "
+                  "2025-12-24T18-30-00+0100, the MPI rank if there is one and the format's usual "
+                  "suffix, in the current folder.",
+    },
+    {
+        OPTION_CHOICE(values, format_choice),
+        .letter = 'f',
+        .name = "format",
+        .value_name = "FORMAT",
+        .default_text = "by FILE's suffix",
+        .group = OUTPUT,
+        .help = "one of these",
+        .manual = "Write the profile in this format. Without this option the suffix of the output "
+                  "file decides: .svg is a flamegraph, .json is speedscope, .txt, .folded and "
+                  ".collapsed are raw, each also with .gz behind it. Any other name gives a "
+                  "flamegraph.",
+        .choices = formats,
+    },
+    {
+        OPTION_FLAG(values, flame),
+        .name = "flame",
+        .group = OUTPUT,
+        .help = "flamegraph with the root at the bottom, not the top",
+        .manual = "Draw the flamegraph with its root at the bottom and the flames growing upwards. "
+                  "Without this option it is an icicle: the root is at the top.",
+    },
+    {
+        OPTION_NUMBER(values, rate),
+        .letter = 'r',
+        .name = "rate",
+        .value_name = "RATE",
+        .default_text = "100",
+        .min = 0.01,
+        .max = 1000000,
+        .group = SAMPLING,
+        .help = "samples a second, such as 500 or 0.5",
+        .manual = "Take this many samples a second on average, 0.01 to 1000000. The intervals vary "
+                  "at random, so that a program with a rhythm of its own is seen fairly.",
+    },
+    {
+        OPTION_DURATION(values, duration),
+        .letter = 'd',
+        .name = "duration",
+        .value_name = "SECONDS",
+        .default_text = "unlimited",
+        .group = SAMPLING,
+        .help = "how long, such as 30 or 0.5",
+        .manual = "Sample for this many seconds of wall-clock time; fractions are allowed, and "
+                  "\"unlimited\" is until the program ends or pspy is told to stop.",
+    },
+    {
+        OPTION_FLAG(values, idle),
+        .letter = 'i',
+        .name = "idle",
+        .group = SAMPLING,
+        .help = "also samples of threads that wait",
+        .manual = "Keep samples of threads that do not run: that sleep, or wait for a lock, a file "
+                  "or the network. Without this option only running threads count.",
+    },
+    {
+        OPTION_FLAG(values, gil),
+        .letter = 'g',
+        .name = "gil",
+        .group = SAMPLING,
+        .help = "only the thread that holds the GIL",
+        .manual = "Keep only samples of the thread that holds Python's global interpreter lock. "
+                  "With --idle also while it waits and holds the lock.",
+    },
+    {
+        OPTION_FLAG(values, nonblocking),
+        .name = "nonblocking",
+        .group = SAMPLING,
+        .help = "never stop the program; some samples are lost",
+        .manual = "Never stop a thread to sample it. A thread that goes on is read twice, and the "
+                  "sample is lost where the two differ, which is more often in code that calls "
+                  "much. Not possible with --native.",
+    },
+    {
+        OPTION_FLAG(values, native),
+        .letter = 'n',
+        .name = "native",
+        .group = FRAMES,
+        .help = "also C, C++ and Fortran functions",
+        .manual = "Show the native functions that Python calls, such as those of extension "
+                  "modules and the libraries below them, in their place among the Python "
+                  "functions. Of the interpreter's own functions those are shown that Python's "
+                  "programmers know, by the name they know: list.sort, sorted, dict lookup. The "
+                  "others' time is their caller's.",
+    },
+    {
+        OPTION_FLAG(values, native_all),
+        .name = "native-all",
+        .group = FRAMES,
+        .help = "the same with all of the interpreter's C functions",
+        .manual = "As --native, but with all functions of the Python interpreter itself and the "
+                  "frames from which it was started, by the names they have in C.",
+    },
+    {
+        OPTION_FLAG(values, threads),
+        .letter = 't',
+        .name = "threads",
+        .group = FRAMES,
+        .help = "a root for each thread: thread (TID): name",
+        .manual = "Put a frame \"thread (TID): name\" at the root of each stack, so that each "
+                  "thread has a tree of its own.",
+    },
+    {
+        OPTION_FLAG(values, function),
+        .letter = 'F',
+        .name = "function",
+        .group = FRAMES,
+        .help = "each function's first line, not the line that runs",
+        .manual = "Give each function with the line where it begins instead of the line that "
+                  "runs, so that all samples of a function fall together.",
+    },
+    {
+        OPTION_FLAG(values, nolineno),
+        .name = "nolineno",
+        .group = FRAMES,
+        .help = "no line numbers",
+        .manual = "Leave out line numbers.",
+    },
+    {
+        OPTION_FLAG(values, columns),
+        .name = "columns",
+        .group = FRAMES,
+        .help = "columns too: name (file:line:column)",
+        .manual = "Show at which column of its line a Python function is, in bytes from 1, as far "
+                  "as its bytecode says it (CPython 3.11 and later): which call of a long "
+                  "expression takes the time.",
+    },
+    {
+        OPTION_INTEGER(values, max_depth),
+        .name = "max-depth",
+        .value_name = "FRAMES",
+        .default_text = "100000",
+        .min = 2,
+        .max = 1000000,
+        .group = FRAMES,
+        .help = "leave out the middle of deeper stacks",
+        .manual = "Of a stack with more frames than this keep both ends, with a frame \"[frames "
+                  "left out]\" between them.",
+    },
+    {
+        OPTION_FLAG(values, full_filenames),
+        .name = "full-filenames",
+        .group = FRAMES,
+        .help = "full paths instead of paths within their package",
+        .manual = "Show the full paths of source files. Without this option they begin at their "
+                  "package: json/decoder.py.",
+    },
+    {
+        OPTION_STRING(values, ranks),
+        .name = "ranks",
+        .value_name = "LIST",
+        .default_text = "all",
+        .group = PROGRAM,
+        .help = "record only these MPI ranks, such as 0-3,8",
+        .manual = "Where mpirun, srun or another launcher starts pspy, record only the programs "
+                  "with these MPI ranks, such as 0-3,8. On the others the program runs as if pspy "
+                  "were not there.",
+    },
+    {
+        OPTION_FLAG(values, kill),
+        .name = "kill",
+        .group = PROGRAM,
+        .help = "end it when the duration is over",
+        .manual = "End the program that pspy started when the duration is over: SIGTERM, and "
+                  "SIGKILL five seconds later. Without this option it runs on. A process given by "
+                  "--pid is never ended.",
+    },
+    {
+        OPTION_FLAG(values, as_root),
+        .name = "as-root",
+        .group = PROGRAM,
+        .help = "under sudo, start it as root, not as the user",
+        .manual = "When pspy runs under sudo, start the program as root. Without this option it "
+                  "runs as the user who called sudo.",
+    },
+    {
+        OPTION_STOP(values, help),
+        .letter = 'h',
+        .name = "help",
+        .group = OTHER,
+        .help = "show this help",
+    },
+    OPTIONS_END,
+};
+
+static const char *const usages[] = {
+    "[options] -p PID",
+    "[options] [--] PROGRAM [ARGUMENT...]",
+    NULL,
+};
+
+static const char *const description[] = {
+    "Records where a program spends its time, and writes the profile when the program ends, the "
+    "duration is over or Ctrl-C is pressed.",
+    NULL,
+};
+
+static const struct example examples[] = {
+    {"pspy record -o profile.svg -- python3 app.py", "a flame graph of a program from its start"},
+    {"pspy record -p 1234 -d 30 -o profile.json", "30 seconds of a process, for speedscope.app"},
+    {"pspy record -n -t -p 1234", "with C, C++ and Fortran functions, a tree for each thread"},
+    {"mpirun -n 4 pspy record -o 'p.%r.svg' -- python3 app.py", "each MPI rank into its own file"},
+    {NULL, NULL},
+};
+
+const struct command cmd_record = {
+    .name = "record",
+    .summary = "record a profile and write it to a file",
+    .usages = usages,
+    .description = description,
+    .table = table,
+    .operand = OPERAND_PROGRAM,
+    .examples = examples,
+    .run = record_run,
+};
+
+static enum err check_subject(const struct record_options *options, struct error *why)
+{
+    if (options->pid && options->program)
+        return error_set(why, ERR_INVALID,
+                         "--pid profiles a process that runs already, and '%s' is a program to "
+                         "start: leave one of them out",
+                         options->program[0]);
+    if (options->pid == getpid())
+        return error_set(why, ERR_INVALID,
+                         "process %d is this pspy itself: give the id of the process to look at",
+                         (int)options->pid);
+    if (!options->pid && !options->program)
+        return error_set(why, ERR_INVALID,
+                         "nothing to profile: give a process with --pid PID or a program behind "
+                         "--, as in 'pspy record -- python3 app.py'");
+    return ERR_OK;
+}
+
+static enum err check_conflicts(const struct record_options *options, struct error *why)
+{
+    const struct {
+        bool holds;
+        const char *sentence;
+    } conflicts[] = {
+        {options->function && options->nolineno,
+         "--function gives each function its first line and --nolineno gives none: leave one of "
+         "them out"},
+        {options->native && options->nonblocking,
+         "--native and --nonblocking exclude each other, because native stacks need a consistent "
+         "copy of registers and stack, which needs a short stop: leave one of them out"},
+        {options->kill && options->pid,
+         "--kill ends a program that pspy started, and a process given by --pid is never ended: "
+         "leave --kill out"},
+        {options->as_root && options->pid,
+         "--as-root is about starting a program, and the process given by --pid runs already: "
+         "leave --as-root out"},
+        {options->ranks && options->pid,
+         "--ranks chooses among the programs that an MPI launcher starts, and the process given by "
+         "--pid runs already: leave --ranks out"},
+        {options->flame && strcmp(options->format->name, "flamegraph") != 0,
+         "--flame draws a flamegraph, and the format is another one: leave --flame out or add "
+         "-f flamegraph"},
+    };
+
+    for (size_t i = 0; i < sizeof(conflicts) / sizeof(conflicts[0]); i++)
+        if (conflicts[i].holds)
+            return error_set(why, ERR_INVALID, "%s", conflicts[i].sentence);
+    return ERR_OK;
+}
+
+/* The name that -o's template stands for. */
+static enum err expand_output(const struct record_options *options, pid_t pid, char **ret,
+                              struct error *why)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    struct name_facts facts = {.pid = pid, .host = host, .environment = environ};
+
+    gethostname(host, sizeof(host) - 1);
+    return output_name_expand(options->output, &facts, ret, why);
+}
+
+/* -f wins over the file's name, which wins over the default. A template that cannot be filled in is
+ * found here, before anything runs; the pid is not known yet, and no suffix. */
+static enum err choose_format(struct record_options *options, struct error *why)
+{
+    cleanup(cleanup_free) char *name = NULL;
+    const char *path = options->output ? options->output : "";
+
+    if (options->output) {
+        enum err err = expand_output(options, options->pid, &name, why);
+
+        if (err != ERR_OK)
+            return err;
+        path = name;
+    }
+    options->format = output_format_by_path(path, &options->gzip);
+    if (options->format_choice) {
+        options->format = output_format_by_name(options->format_choice->name);
+    } else if (!options->format) {
+        options->format = &output_formats[0];
+        options->format_is_guess = options->output && strcmp(path, "-") != 0;
+    }
+    return ERR_OK;
+}
+
+static enum err choose_ranks(struct record_options *options, struct error *why)
+{
+    const char *rank;
+    bool included;
+    enum err err;
+
+    if (!options->ranks)
+        return ERR_OK;
+    err = launcher_ask(LAUNCHER_RANK, environ, "--ranks", &rank, why);
+    if (err == ERR_OK)
+        err = ranks_include(options->ranks, rank, &included, why);
+    if (err == ERR_OK)
+        options->left_out = !included;
+    return err;
+}
+
+enum err record_options_parse(int argc, char **argv, struct record_options *ret, struct error *why)
+{
+    struct record_options options = {
+        .rate = RATE_DEFAULT, .max_depth = MAX_DEPTH_DEFAULT, .duration = DURATION_UNLIMITED};
+    struct operands operands;
+    enum err err = command_parse(&cmd_record, argc, argv, &options, &operands, why);
+
+    if (!err && !options.help) {
+        options.program = operands.count ? operands.items : NULL;
+        options.native |= options.native_all;
+        err = check_subject(&options, why);
+        if (!err)
+            err = choose_format(&options, why);
+        if (!err)
+            err = check_conflicts(&options, why);
+        if (!err)
+            err = choose_ranks(&options, why);
+    }
+    if (!err)
+        *ret = options;
+    return err;
+}
+
+/* Ranks start within one second: their names differ by the rank. */
+static char *default_name(const struct record_options *options, time_t now)
+{
+    char time_text[64];
+    struct tm local;
+    const char *rank = NULL, *slash;
+
+    localtime_r(&now, &local);
+    strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H-%M-%S%z", &local);
+    if (options->pid)
+        return xasprintf("%d-%s.%s", (int)options->pid, time_text, options->format->suffix);
+    launcher_ask(LAUNCHER_RANK, environ, "", &rank, NULL);
+    slash = strrchr(options->program[0], '/');
+    return xasprintf("%s-%s%s%s.%s", slash ? slash + 1 : options->program[0], time_text,
+                     rank ? "-rank" : "", rank ? rank : "", options->format->suffix);
+}
+
+enum err record_options_output_name(const struct record_options *options, pid_t pid, time_t now,
+                                    char **ret, struct error *why)
+{
+    if (options->output)
+        return expand_output(options, pid, ret, why);
+    *ret = default_name(options, now);
+    return ERR_OK;
+}
+
+void record_options_notice(const struct record_options *options, struct strbuf *out)
+{
+    if (options->format_is_guess)
+        strbuf_addf(out, "'%s' names no format, so it becomes a %s; -f chooses another",
+                    options->output, options->format->name);
+}
+
+/* Rank 0 does not know whether there are others. */
+void record_options_notice_ranks(const struct record_options *options, struct strbuf *out)
+{
+    const char *rank, *output = options->output;
+
+    if (!output || strcmp(output, "-") == 0 || strncmp(output, "/dev/", 5) == 0 ||
+        output_name_differs(output) || (options->ranks && ranks_are_one(options->ranks)) ||
+        launcher_ask(LAUNCHER_RANK, environ, "", &rank, NULL) != ERR_OK || strcmp(rank, "0") == 0)
+        return;
+    strbuf_addf(out,
+                "this is MPI rank %s, and the last rank's profile replaces the others' in '%s'; "
+                "%%r in the name gives each rank a file of its own",
+                rank, output);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a thread state to its frames.
+ *
+ * Up to CPython 3.10 each Python call has a PyFrameObject and a call of the eval loop of its own.
+ * 3.11 and later run pure Python calls within one eval call, so a chain of frames falls into calls.
+ * Each call has an anchor, an address inside the C stack frame of its eval loop: in 3.10 and 3.11
+ * the cframe, from 3.12 on the entry frame, local variables of the loop. In 3.11 the last frame of
+ * a call has is_entry set; from 3.12 on the entry frame itself ends the call's frames. Up to 3.9
+ * there is no anchor: calls are counted (sampler/merge.h).
+ *
+ * A running thread is not stopped: all memory that its frames took last time is copied, then the
+ * thread state, then the memory again, in one system call. The state says which frame was current
+ * at that moment, and a frame that is the same in both copies was so then. If any frame of the
+ * chain is not the same the stack is torn, and whoever asks may stop the thread. It is never read
+ * again until it fits: that would favour code that stands still. (Frames hold the locals too, which
+ * a busy loop changes all the time; only what links frames and names functions is compared.) Memory
+ * that was not copied, because the frame was not there last time, is found by following the links
+ * once, and then all is read anew.
+ */
+#include "walk.h"
+
+#define ATTEMPTS        4 /* to learn where the frames lie */
+#define LOCALS_COMPARED 64
+#define PAGE_BYTES      4096
+#define LARGEST_FRAME   2048
+#define SMALLEST_FRAME  64
+
+static enum err read_pointer(struct walk *walk, uint64_t address, uint64_t *ret)
+{
+    const unsigned char *again, *bytes = walk_fetch(walk, address, 8, &again);
+
+    if (!bytes)
+        return ERR_UNREADABLE;
+    *ret = word_at(bytes, 0);
+    walk->is_torn |= *ret != word_at(again, 0);
+    return ERR_OK;
+}
+
+/* The current frame at the moment of the thread state. */
+static enum err first_frame(struct walk *walk, uint64_t *ret)
+{
+    const struct layout *layout = &walk->python->layout;
+    uint64_t pointer = word_at(walk->state, layout->thread_frame);
+    bool was_read = *walk->cframe_hint == pointer;
+
+    *ret = pointer;
+    walk->cframe = layout->thread_cframe ? word_at(walk->state, layout->thread_cframe) : 0;
+    if (!layout->has_cframe || pointer == 0)
+        return ERR_OK;
+    walk->cframe = *walk->cframe_hint = pointer;
+    if (was_read) {
+        *ret = walk->current;
+        walk->is_torn |= walk->cframe_again != pointer;
+        return ERR_OK;
+    }
+    walk->has_missed = true;
+    return target_read(walk->target, pointer + layout->cframe_frame, ret, 8);
+}
+
+/* Ends the current eval call where the cframes are the anchors. */
+static enum err leave_cframe(struct walk *walk)
+{
+    if (!walk->cframe)
+        return ERR_OK;
+    vec_push(&walk->ret->anchors, walk->cframe);
+    if (!walk->how->wants_anchors)
+        return ERR_OK;
+    return read_pointer(walk, walk->cframe + walk->python->layout.cframe_previous, &walk->cframe);
+}
+
+static bool is_entry_frame(const struct layout *layout, const unsigned char *head)
+{
+    return layout->anchors == ANCHORS_ENTRY && head[layout->frame_owner] >= OWNER_INTERPRETER;
+}
+
+/* A generator that has lost its caller, but is the current frame for one more instruction. */
+static bool is_between(const struct layout *layout, const unsigned char *head)
+{
+    return layout->frame_owner && head[layout->frame_owner] == OWNER_GENERATOR;
+}
+
+static uint64_t instruction_of(const struct layout *layout, const unsigned char *head)
+{
+    int32_t index;
+
+    if (layout->instruction == INSTRUCTION_POINTER)
+        return word_at(head, layout->frame_instruction);
+    memcpy(&index, head + layout->frame_instruction, sizeof(index));
+    return (uint64_t)(int64_t)index;
+}
+
+/* Whether both copies of a frame say the same. The innermost one's instruction goes on all the
+ * time; another's stands at its call. */
+static bool is_same(const struct layout *layout, const unsigned char *head,
+                    const unsigned char *again, bool is_innermost)
+{
+    if (head == again)
+        return true;
+    if (word_at(head, layout->frame_code) != word_at(again, layout->frame_code) ||
+        word_at(head, layout->frame_previous) != word_at(again, layout->frame_previous))
+        return false;
+    if (layout->frame_owner && head[layout->frame_owner] != again[layout->frame_owner])
+        return false;
+    return is_innermost || instruction_of(layout, head) == instruction_of(layout, again);
+}
+
+static void push_frame(struct walk *walk, uint64_t address, const unsigned char *head)
+{
+    const struct layout *layout = &walk->python->layout;
+    struct python_frame frame = {.address = address,
+                                 .code = word_at(head, layout->frame_code) & ~(uint64_t)3,
+                                 .instruction = instruction_of(layout, head),
+                                 .call = (uint32_t)walk->ret->anchors.length,
+                                 .code_index = CODE_UNKNOWN};
+
+    if (layout->frame_tlbc)
+        memcpy(&frame.tlbc, head + layout->frame_tlbc, sizeof(frame.tlbc));
+    vec_push(&walk->ret->frames, frame);
+}
+
+/* Behind the page there may be nothing. */
+static uint64_t some_locals(uint64_t address)
+{
+    uint64_t left = -address % PAGE_BYTES;
+
+    return left < LOCALS_COMPARED ? left : LOCALS_COMPARED;
+}
+
+/*
+ * Whether the locals or the value stack of a caller differ between the copies. They stand still
+ * while it waits for its callee; so if they differ it has run meanwhile, for example a loop that
+ * was back at the same instruction for the second copy.
+ */
+static bool has_moved(struct walk *walk, uint64_t address, const unsigned char *head)
+{
+    const struct layout *layout = &walk->python->layout;
+    uint64_t size = UINT64_MAX;
+    const unsigned char *whole;
+
+    if (layout->frames == FRAMES_OBJECTS)
+        size = layout->frame_locals + 8 * word_at(head, layout->object_size);
+    else if (walk->inner > address)
+        size = walk->inner - address; /* the next one in the data stack */
+    if (size > LARGEST_FRAME)
+        size = layout->frame_size + some_locals(address + layout->frame_size);
+    whole = view_find(walk->memory, address, size);
+    if (!whole) {
+        view_want(walk->memory, address, size);
+        walk->has_missed = true;
+    }
+    return !walk->has_missed && memcmp(whole, view_again(walk->memory, whole), size) != 0;
+}
+
+/* Whether a frame runs itself: it cannot have called the frame inside of it, in the same eval call,
+ * which is a remnant then. */
+static bool is_running(const struct walk *walk, const unsigned char *head)
+{
+    const struct layout *layout = &walk->python->layout;
+    const struct python_stack *stack = walk->ret;
+    int32_t index;
+
+    if (stack->frames.items[stack->frames.length - 1].call != stack->anchors.length)
+        return false;
+    if (layout->frame_stack_pointer)
+        return word_at(head, layout->frame_stack_pointer) == 0;
+    memcpy(&index, head + layout->frame_stack_index, sizeof(index));
+    return layout->frame_stack_index && index == -1;
+}
+
+/* Whether a frame object is freed: what it says is of its last call. (Its memory waits for the next
+ * call of the same function, or of any.) */
+static bool is_freed(const struct layout *layout, const unsigned char *head)
+{
+    return layout->frames == FRAMES_OBJECTS &&
+           word_at(head, layout->object_type - sizeof(uint64_t)) == 0; /* ob_refcnt */
+}
+
+/* Takes one frame and steps to the one that called it. */
+static enum err take_frame(struct walk *walk, uint64_t *address, bool is_innermost)
+{
+    const struct layout *layout = &walk->python->layout;
+    const unsigned char *again, *head = walk_fetch(walk, *address, layout->frame_size, &again);
+    uint64_t previous;
+    bool ends_call;
+
+    if (!head)
+        return ERR_UNREADABLE;
+    walk->is_torn |= !is_same(layout, head, again, is_innermost) ||
+                     (!is_innermost && !walk->how->is_stopped && has_moved(walk, *address, head));
+    previous = word_at(head, layout->frame_previous);
+    if (is_entry_frame(layout, head)) {
+        vec_push(&walk->ret->anchors, *address);
+        *address = previous;
+        return ERR_OK;
+    }
+    if (!is_innermost && !walk->how->is_stopped)
+        walk->is_torn |=
+            is_running(walk, head) || is_freed(layout, head) || is_freed(layout, again);
+    ends_call = layout->anchors == ANCHORS_IS_ENTRY && head[layout->frame_is_entry];
+    push_frame(walk, *address, head);
+    walk->inner = *address;
+    if (is_innermost)
+        walk->memory->near = *address + layout->frame_size;
+    walk->is_torn |= !previous && is_between(layout, head);
+    *address = previous;
+    return ends_call ? leave_cframe(walk) : ERR_OK;
+}
+
+/* Makes the anchors from `first` on `count` ones: drops or adds at the inner end. */
+static void align_anchors(struct python_stack *stack, size_t first, size_t count)
+{
+    size_t found = stack->anchors.length - first, kept = found < count ? found : count;
+    uint64_t *items;
+
+    vec_reserve(&stack->anchors, first + count);
+    items = stack->anchors.items + first;
+    if (kept)
+        memmove(items + (count - kept), items + (found - kept), kept * sizeof(*items));
+    for (size_t i = 0; i < count - kept; i++)
+        items[i] = 0;
+    stack->anchors.length = first + count;
+}
+
+/* 3.10: one cframe a frame, but for a call that is about to begin or to end: so they are matched
+ * from the outermost on. The root one, inside the thread state, is none; what it calls its previous
+ * is whatever the memory held before. */
+static void list_cframes(struct walk *walk, size_t frames)
+{
+    size_t first = walk->ret->anchors.length;
+
+    while (walk->cframe && walk->cframe - walk->thread->state >= THREAD_STATE_LIMIT &&
+           walk->ret->anchors.length - first <= frames + 1) {
+        vec_push(&walk->ret->anchors, walk->cframe);
+        if (read_pointer(walk, walk->cframe + walk->python->layout.cframe_previous,
+                         &walk->cframe) != ERR_OK)
+            break;
+    }
+    align_anchors(walk->ret, first, frames);
+}
+
+/* Links that lead in a circle are torn: more frames than the memory has room for. (What is read
+ * late has a bound of its own, and the limit ends the rest.) */
+static bool is_circle(const struct walk *walk, size_t count)
+{
+    return !walk->how->is_stopped && !walk->has_missed &&
+           count > walk->memory->copy_size / SMALLEST_FRAME;
+}
+
+static enum python_end walk_frames(struct walk *walk)
+{
+    const struct layout *layout = &walk->python->layout;
+    uint64_t frame, base = layout->thread_base ? word_at(walk->state, layout->thread_base) : 0;
+    size_t first = walk->ret->frames.length, count = 0;
+
+    if (first_frame(walk, &frame) != ERR_OK)
+        return PYTHON_UNREADABLE;
+    for (; frame && frame != base && !walk->is_torn; count++) {
+        if (is_circle(walk, count))
+            walk->is_torn = true;
+        if (first + count >= walk->how->limit)
+            return PYTHON_TRUNCATED;
+        if (take_frame(walk, &frame, walk->ret->frames.length == first) != ERR_OK)
+            return PYTHON_UNREADABLE;
+    }
+    if (layout->anchors == ANCHORS_CFRAMES && walk->how->wants_anchors)
+        list_cframes(walk, count);
+    return PYTHON_ROOT;
+}
+
+/* ---- One thread state ---- */
+
+static void note_interpreter(struct walk *walk)
+{
+    const struct layout *layout = &walk->python->layout;
+    uint32_t locked = 0, attached = 0;
+    bool holds = false;
+
+    if (walk->python->gil_holder_at) {
+        holds = word_at(walk->gil, 0) == walk->thread->state;
+    } else if (layout->gil == GIL_NONE) {
+        memcpy(&attached, walk->state + layout->thread_attached, sizeof(attached));
+        holds = attached == 1;
+    } else if (walk->thread->gil) {
+        /* The last holder stays in place after it let go: `locked` decides. */
+        memcpy(&locked, walk->gil + layout->gil_locked, sizeof(locked));
+        holds = locked == 1 && word_at(walk->gil, layout->gil_holder) == walk->thread->state;
+    }
+    walk->ret->holds_gil |= holds;
+    walk->ret->is_collecting |= holds && walk->collecting;
+}
+
+static bool is_its_thread(const struct walk *walk)
+{
+    const struct layout *layout = &walk->python->layout;
+
+    return word_at(walk->state, layout->thread_id) == walk->thread->thread_id &&
+           (!layout->thread_native_id ||
+            (pid_t)word_at(walk->state, layout->thread_native_id) == walk->thread->tid);
+}
+
+/* Reads and walks once. False if that only showed where the frames lie. */
+static bool attempt(struct walk *walk)
+{
+    size_t frames = walk->ret->frames.length, anchors = walk->ret->anchors.length;
+
+    walk->has_missed = walk->is_torn = false;
+    walk->inner = 0;
+    walk->collecting = 0;
+    switch (walk_read(walk)) {
+    case ERR_OK:
+        break;
+    case ERR_TORN:
+        walk->is_torn = true;
+        return true;
+    default:
+        walk->ret->end = PYTHON_UNREADABLE;
+        return true;
+    }
+    if (!is_its_thread(walk)) {
+        walk->ret->end = PYTHON_UNREADABLE;
+        return true;
+    }
+    walk->ret->end = walk_frames(walk);
+    if (walk->ret->end == PYTHON_UNREADABLE && !walk->how->is_stopped)
+        walk->is_torn = true; /* links that lead nowhere */
+    if (walk->how->is_stopped || !walk->has_missed) {
+        note_interpreter(walk);
+        return true;
+    }
+    walk->ret->frames.length = frames;
+    walk->ret->anchors.length = anchors;
+    return false;
+}
+
+void walk_state(struct walk *walk)
+{
+    unsigned attempts = 0;
+
+    while (attempts < ATTEMPTS && !attempt(walk))
+        attempts++;
+    if (attempts == ATTEMPTS || walk->is_torn)
+        walk->ret->end = PYTHON_TORN;
+}

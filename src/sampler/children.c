@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descendants. At each look every thread that may have run is asked for its children, so a process
+ * is sampled from the first tick of its life on: as likely as any other that runs at that time.
+ * Nothing is traced for that: a fork costs what it always costs, and a program that gains
+ * privileges gains them. What lives between two looks only is not seen.
+ *
+ * A process whose parent has ended is known all the same if it was met before. For the others, of a
+ * program that pspy started, pspy is the one that inherits orphans.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pspy/base/cleanup.h"
+#include "pspy/base/xmalloc.h"
+
+/* What pspy never adds: itself, found below a shell that it was told to look at, and the children
+ * that it had before it started one. A shell that becomes pspy leaves it its own, such as what
+ * reads pspy's output, which ends only after pspy. */
+static bool is_foreign(const struct sampler_run *run, pid_t pid)
+{
+    if (pid == getpid())
+        return true;
+    vec_each (stranger, &run->strangers->tids) {
+        if (*stranger == pid)
+            return true;
+    }
+    return false;
+}
+
+static bool is_known(const struct sampler *sampler, pid_t pid)
+{
+    vec_each (process, &sampler->processes) {
+        if ((*process)->target->pid == pid)
+            return true;
+    }
+    return false;
+}
+
+static void add(struct sampler *sampler, pid_t pid, const struct process *parent)
+{
+    struct target *target;
+    struct error why;
+
+    if (is_known(sampler, pid) || is_foreign(sampler->run, pid))
+        return;
+    target = xcalloc(1, sizeof(*target));
+    if (target_open(pid, target, &why) == ERR_OK)
+        vec_push(&sampler->processes, process_create(sampler, target, parent));
+    else
+        free(target);
+}
+
+/* A thread that is still where it was found blocked has no new children, once it was asked there.
+ */
+static bool may_have_new(struct thread *thread)
+{
+    bool is_blocked = thread->timeslices && thread->timeslices == thread->blocked_timeslices;
+    bool was_asked = is_blocked && thread->asked_timeslices == thread->timeslices;
+
+    thread->asked_timeslices = is_blocked ? thread->timeslices : 0;
+    return !was_asked;
+}
+
+void children_find(struct process *process)
+{
+    cleanup(tid_list_deinit) struct tid_list list = {VEC_INIT};
+
+    vec_each (thread, &process->threads) {
+        if (may_have_new(thread))
+            target_children(process->target, thread->tid, &list);
+    }
+    vec_each (pid, &list.tids)
+        add(process->sampler, *pid, process);
+}
+
+/* A zombie of ours; a process that we only trace is its parent's to collect. */
+static bool collect(pid_t pid)
+{
+    siginfo_t info = {0};
+    int status;
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid && waitpid(pid, &status, WNOHANG) == pid;
+}
+
+void children_adopt(struct sampler *sampler)
+{
+    cleanup(tid_list_deinit) struct tid_list list = {VEC_INIT};
+    pid_t started = sampler->run->waiter->child;
+
+    if (!started)
+        return;
+    target_own_children(&list);
+    vec_each (pid, &list.tids) {
+        if (*pid != started && !collect(*pid))
+            add(sampler, *pid, sampler->processes.length ? sampler->processes.items[0] : NULL);
+    }
+}
+
+void sampler_collect_orphans(const struct waiter *waiter)
+{
+    cleanup(tid_list_deinit) struct tid_list list = {VEC_INIT};
+
+    target_own_children(&list);
+    vec_each (pid, &list.tids) {
+        if (*pid != waiter->child)
+            collect(*pid);
+    }
+}

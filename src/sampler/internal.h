@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of sampler/ share. */
+#ifndef PSPY_SAMPLER_INTERNAL_H
+#define PSPY_SAMPLER_INTERNAL_H
+
+#include <signal.h>
+
+#include "merge.h"
+#include "pspy/python/ufuncs.h"
+#include "pspy/sampler/sampler.h"
+
+#define FRAME_LIMIT 1000000 /* that are read of a stack; it bounds circles of torn links too */
+
+/* A stack on the way to another one. */
+struct path_step {
+    frame_id frame;
+    stack_id stack; /* that ends with it */
+};
+
+/* A thread of the process, found again by its tid in each tick. */
+struct thread {
+    pid_t tid;
+    pid_t inner_tid;     /* in the target's pid namespace */
+    uint64_t start_time; /* tells a reused tid */
+    uint64_t seen;       /* the last tick in which it was listed */
+    char state;          /* as of that tick: R, S, D, ... */
+    struct thread_files files;
+    uint64_t timeslices,
+        looked; /* how often it was put on a CPU, as of tick `looked`; 0: unknown */
+    uint64_t blocked_timeslices; /* with as many it was found blocked; 0: never */
+    uint64_t asked_timeslices;   /* with as many it was asked for children while blocked */
+    uint32_t profile_thread;     /* TABLE_NONE until its first sample */
+    frame_id root_frame;         /* with the option `threads` */
+    bool walk_stopped;       /* its stack is spread over places that only live reading reaches */
+    unsigned whole_readings; /* in a row, without a torn one */
+    struct python_view view;
+    VEC(struct path_step) path; /* of its last stack, root first */
+    /* Of a thread that has not run since its stack was taken. */
+    uint64_t cached_timeslices; /* 0: nothing cached */
+    stack_id cached_stack;
+    uint8_t cached_end, cached_flags;
+};
+
+/* One thread's state at one moment. Buffers are kept from tick to tick. */
+struct capture {
+    size_t thread; /* index in process.threads */
+    struct hold hold;
+    const struct python_thread *states; /* its Python thread states, in process.python.threads */
+    size_t state_count;
+    bool is_due;     /* its thread is to be stopped for it */
+    bool is_taken;   /* holds a sample */
+    bool has_python; /* `python` was read */
+    bool has_native; /* `regs` and the stack copy were taken */
+    bool is_cached;  /* the thread's cached stack still holds */
+    bool is_on_cpu;
+    bool waits_for_gil;
+    uint64_t timeslices; /* of a blocked thread, before it was read; 0: unknown */
+    struct regs regs;
+    struct snapshot snapshot; /* window 0: the stack */
+    struct python_stack python;
+    struct native_stack native; /* filled at once only for threads with walk_stopped */
+    bool is_walked;             /* `native` is filled */
+    unsigned stops;             /* of its thread, for this sample */
+};
+
+/* Frames of a code object in the profile. */
+struct code_frame {
+    string_id name, file, short_file;
+    enum frame_kind kind;
+    bool is_ready;
+};
+
+/* Which frame of the profile an instruction of a code object is. */
+struct known_frame {
+    uint64_t instruction;
+    uint32_t code; /* index of `python`, plus 1; 0: nothing known */
+    frame_id frame;
+};
+#define KNOWN_FRAMES 4096
+
+struct process;
+
+/* What the processes of a recording share. */
+struct sampler {
+    struct sampler_run *run;
+    struct module_list modules;
+    struct ufunc_loops loops; /* NumPy's, to name native frames */
+    VEC(struct process *) processes;
+    unsigned asking;   /* processes that have threads which were asked to stop */
+    sigset_t old_mask; /* ours, before the first of them was */
+    bool has_rounds;   /* several ticks share one look at what seldom changes */
+    uint64_t end;      /* of the recording, ns of clock_now; SAMPLER_FOREVER */
+};
+
+struct process {
+    struct sampler *sampler;
+    struct sampler_run *run;
+    struct target *target; /* the run's, or its own */
+    bool has_ended;
+    struct address_space space;
+    struct unwinder *unwinder;
+    struct python python;
+    bool has_python;
+    bool met_python_thread;      /* a thread was found among the Python thread states */
+    bool gave_up_python;         /* a Python we cannot read: do not ask again until the next exec */
+    uint64_t next_detection;     /* ns of clock_now */
+    uint64_t detection_pause;    /* ns; grows while there is no Python */
+    uint64_t next_refresh;       /* of the mappings */
+    uint64_t earliest_refresh;   /* likewise */
+    uint64_t next_names;         /* of the threads' names */
+    uint64_t earliest_names;     /* not before, as they cost so much */
+    bool names_wanted;           /* a thread came since */
+    uint64_t next_loops;         /* when NumPy's loops are read again */
+    uint64_t loops_pause;        /* ns; grows until there are some; 0: not tried yet */
+    struct procfs_stat identity; /* start_code and start_stack change with each exec */
+    VEC(struct thread) threads;
+    bool has_threads;    /* they were listed */
+    size_t thread_count; /* as of the last update */
+    VEC(struct capture) captures;
+    size_t captures_used;
+    VEC(struct hold) unanswered; /* interrupted, not stopped in time; released when they do */
+    bool is_asking;              /* counted in sampler.asking */
+    VEC(struct code_frame) code_frames;            /* by code index of `python` */
+    struct known_frame known_frames[KNOWN_FRAMES]; /* by hash */
+    size_t confirmed;    /* samples of the profile before it were taken of one program, for sure */
+    bool is_trusting;    /* this round may: its code objects are checked at its end */
+    uint64_t next_round; /* ns of clock_now */
+    uint64_t churn_end;  /* until then threads or code objects come and go: no rounds */
+    struct merged_stack merged;
+    uint32_t profile_process;
+    VEC(frame_id) root_frames; /* with subprocesses: the processes from the first one to this */
+};
+
+/* process.c: what stays the same from tick to tick. */
+/* `target` is the run's, or is taken over: process_destroy closes and frees it. Only the first
+ * process has no parent. */
+struct process *process_create(struct sampler *sampler, struct target *target,
+                               const struct process *parent);
+void process_destroy(struct process *process);
+/* Brings the view up to date before a tick: exec, mappings, interpreter. ERR_GONE: it ended. */
+enum err process_update(struct process *process, uint64_t now);
+/* Takes back the samples since the last confirmation if the process has replaced its program
+ * meanwhile: they may be of both. */
+void process_confirm(struct process *process);
+/* Confirms the code objects that the last round has met, or doubts them. */
+void process_begin_codes(struct process *process, uint64_t now);
+/* Reads the mappings anew. */
+void process_refresh(struct process *process, uint64_t now);
+/* The same before its time, because they are known to be old. False: that was done just before. */
+bool process_refresh_early(struct process *process);
+/* Looks how often the thread was put on a CPU, once a tick. False: it ended. */
+bool process_look(struct process *process, struct thread *thread);
+/* The process's threads as of now. */
+enum err process_list_threads(struct process *process, uint64_t tick, uint64_t now);
+
+/* children.c: processes that join. */
+void children_find(struct process *process);
+/* Orphans, which became our own children (PR_SET_CHILD_SUBREAPER). Collects those that ended. */
+void children_adopt(struct sampler *sampler);
+
+/* names.c */
+void process_name_threads(struct process *process);
+/* Reads which loops NumPy has, if that is due at `now`. */
+void process_read_loops(struct process *process, uint64_t now);
+
+/* Counts a sample that does not exist. */
+void process_lose(struct process *process, enum loss_cause cause);
+
+/* capture.c: taking the state of the threads; fills process->captures. What is due then is left to
+ * stops_take: all are looked at before the first is asked to stop, and none waits for what the
+ * others cost. */
+void capture_all(struct process *process);
+void capture_deinit(struct capture *capture);
+/* Frames of the capture's thread by registers and copied stack. */
+void capture_walk(struct process *process, struct capture *capture);
+/* Copies what the sample of a thread that stands still needs. More can be read until snapshot.live
+ * is taken away: do that before it goes on. */
+void capture_copy_state(struct process *process, struct capture *capture);
+
+/* stops.c: stops the threads of all captures that are due, of all processes, copies their state,
+ * lets them go. */
+void stops_take(struct sampler *sampler);
+/* Between ticks: releases threads that stopped too late, waiting for them until `deadline`. */
+void stops_settle(struct process *process, uint64_t deadline);
+
+/* Replaces what samples from `first` on say of the doubted code objects. */
+void stacks_doubt(struct process *process, size_t first);
+
+/* stacks.c: from captures to samples. */
+void stacks_add_sample(struct process *process, struct capture *capture, uint64_t time,
+                       uint64_t weight);
+
+#endif

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""What each thread does at a sample: runs, holds the GIL, waits for it, waits for something else, collects garbage."""
+import json
+import math
+import os
+import re
+import time
+
+import pytest
+from conftest import PATIENCE
+from measure import record, show
+
+# The main thread holds the GIL for good: `in` of an endless iterator runs no bytecode and looks at no signal.
+HOLDER = """
+import ctypes, itertools, json, os, sys, threading, time
+kernel_id = ctypes.CDLL(None).syscall
+ids = {}
+def wants_the_gil():
+    ids["waiting"] = kernel_id(186)
+    while True:
+        time.sleep(0.001)
+def needs_none():
+    ids["idle"] = kernel_id(186)
+    os.read(os.pipe()[0], 1)
+for function in wants_the_gil, needs_none:
+    thread = threading.Thread(target=function)
+    thread.daemon = True
+    thread.start()
+while len(ids) < 2:
+    time.sleep(0.001)
+def blocks_in_read():
+    with open("/proc/self/task/%d/syscall" % ids["idle"]) as file:
+        return file.read().split()[0] == "0"
+while not blocks_in_read():
+    time.sleep(0.001)
+ids["holding"] = os.getpid()
+sys.stdout.write(json.dumps(ids) + "\\n")
+sys.stdout.flush()
+1 in itertools.repeat(0)
+"""
+
+
+def system_call(pid, tid):
+    with open(f"/proc/{pid}/task/{tid}/syscall", encoding="ascii") as file:
+        return file.read().split()[0]
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30 * PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "the target never came into position"
+        time.sleep(0.001)
+
+
+def is_free_threaded(python):
+    return python.id.endswith("t")
+
+
+@pytest.fixture
+def holder(start_target, every_python):
+    target = start_target([every_python, "-c", HOLDER])
+    if not is_free_threaded(every_python):
+        futex = "202"
+        wait_for(lambda: system_call(target.pid, target.pid) == "running"
+                 and system_call(target.pid, target.statement["waiting"]) == futex)
+    return target
+
+
+def functions_by_thread(recording):
+    return {tid: {frames[-1].name for frames in stacks} for (tid, _), stacks in recording.by_thread.items()}
+
+
+def test_threads_states(holder, run_pspy, every_python):
+    recording = record(run_pspy, holder.pid, "-i", "-t", duration=0.5)
+    found = re.search(r"threads: (\d+) running \((\d+) with the GIL\), (\d+) waiting for the GIL, (\d+) idle",
+                      recording.stderr)
+    running, holding, waiting, idle = map(int, found.groups())
+    counts = {tid: sum(stacks.values()) for (tid, _), stacks in recording.by_thread.items()}
+    assert functions_by_thread(recording) == {holder.statement["holding"]: {"<module>"},
+                                              holder.statement["waiting"]: {"wants_the_gil"},
+                                              holder.statement["idle"]: {"needs_none"}}
+    assert idle >= counts[holder.statement["idle"]] > 0
+    if is_free_threaded(every_python):
+        assert waiting == 0
+        return
+    assert holding == counts[holder.statement["holding"]]
+    # Every 5 ms the waiting thread runs for a moment, to ask for the GIL once more; on a busy machine it waits for a CPU then,
+    # and may do so for most of the time.
+    assert waiting + running - holding == counts[holder.statement["waiting"]] < 20 * waiting
+    assert idle == counts[holder.statement["idle"]]
+
+
+@pytest.mark.parametrize("options", [[], ["-i"], ["-n"]], ids=["running", "idle too", "native"])
+def test_only_the_holder(holder, run_pspy, every_python, options):
+    recording = record(run_pspy, holder.pid, "-g", "-t", *options, duration=0.4)
+    tids = {tid for tid, _ in recording.by_thread}
+    if is_free_threaded(every_python):  # all that may run Python code
+        assert holder.statement["holding"] in tids and holder.statement["idle"] not in tids
+    else:
+        assert tids == {holder.statement["holding"]}
+
+
+COLLECTOR = """
+import gc, json, sys, time
+clock = getattr(time, "perf_counter", time.time)
+keep = [[number] for number in range(200000)]
+def other(seconds):
+    end = clock() + seconds
+    while clock() < end:
+        pass
+def main(seconds):
+    begin, collecting = clock(), 0.0
+    while clock() - begin < seconds:
+        start = clock()
+        gc.collect()
+        spent = clock() - start
+        collecting += spent
+        other(spent)
+    sys.stdout.write(json.dumps({"share": collecting / (clock() - begin)}) + "\\n")
+gc.disable()
+main(1.0)
+"""
+
+
+def test_garbage_collection(run_pspy, every_python, tmp_path):
+    """`<GC>` stands behind the function that set it off, for as long as it took."""
+    path = tmp_path / "profile.txt"
+    done = run_pspy(["record", "-r", "400", "-f", "raw", "-o", path, "--", every_python, "-c", COLLECTOR], check=0)
+    share = json.loads(done.stdout.splitlines()[-1])["share"]
+    inside = outside = 0
+    for line in path.read_text().splitlines():
+        stack, _, count = line.rpartition(" ")
+        if ";main (<string>" not in stack:
+            continue
+        if "<GC>" in stack:
+            assert re.search(r";main \([^;]*\);<GC>$", stack), stack
+            inside += int(count)
+        else:
+            outside += int(count)
+    samples = inside + outside
+    assert samples >= 50, done.stderr
+    # The flag is set a little after the call of gc.collect and taken back a little before its end.
+    tolerance = 5 * math.sqrt(share * (1 - share) / samples) + 0.03
+    assert abs(inside / samples - share) <= tolerance, f"{inside} of {samples}, stated {share:.3f}"
+
+
+COLUMNS = """
+import json, sys
+def spin(): return [number for number in range(1000)]
+def both(): return (spin(),     spin())
+print(json.dumps({}), flush=True)
+while True: both()
+"""
+
+
+def test_columns(start_target, run_pspy, python, tmp_path):
+    """Which call of a line runs: the columns are those of the source."""
+    program = tmp_path / "columns.py"
+    program.write_text(COLUMNS)
+    target = start_target([python, program])
+    line = COLUMNS.splitlines()[3]
+    first = line.index("spin()") + 1
+    wanted, seen = {str(first), str(line.index("spin()", first) + 1)}, set()
+    for duration in "0.7", "3", "9":  # on a busy machine few samples come
+        done = run_pspy(["record", "-p", str(target.pid), "-d", duration, "--columns", "-f", "raw", "-o", "-"], check=0)
+        seen |= set(re.findall(r";both \(columns\.py:4:(\d+)\);spin", done.stdout))
+        if seen >= wanted:
+            break
+    assert seen == wanted
+    assert ":4:" not in run_pspy(["record", "-p", str(target.pid), "-d", "0.3", "-f", "raw", "-o", "-"], check=0).stdout
+
+
+DEEP = """
+import json, sys
+sys.setrecursionlimit(10000)
+def leaf():
+    print(json.dumps({}), flush=True)
+    while True: pass
+def down(n):
+    leaf() if n == 0 else down(n - 1)
+down(600)
+"""
+
+
+@pytest.mark.parametrize("limit", [2, 3, 10, 601, 602, 603, 604])
+def test_depth_limit(start_target, run_pspy, tmp_path, limit):
+    """The stack is <module>, 601 times down, leaf: 603 frames."""
+    program = tmp_path / "deep.py"
+    program.write_text(DEEP)
+    target = start_target([os.environ.get("PYTHON") or "/usr/bin/python3", program])
+    recording = record(run_pspy, target.pid, "--max-depth", str(limit), duration=0.2)
+    assert recording.samples
+    for frames in recording.stacks:
+        names = [frame.name for frame in frames]
+        whole = ["<module>"] + ["down"] * 601 + ["leaf"]
+        wanted = whole if limit >= 603 else [*whole[:limit // 2], "[frames left out]", *whole[limit // 2 - limit:]]
+        assert names == wanted, show(frames)
+    assert ("truncated" in recording.incomplete) == (limit < 603)
