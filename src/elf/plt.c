@@ -140,9 +140,7 @@ void plt_add(struct symtab *symtab, Elf *elf)
         return;
     read_section(&relocations, elf, ".rela.plt");
     read_section(&relocations, elf, ".rela.dyn");
-    if (relocations.sorted.length)
-        qsort(relocations.sorted.items, relocations.sorted.length,
-              sizeof(relocations.sorted.items[0]), by_word);
+    vec_sort(&relocations.sorted, by_word);
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
         name_slots(symtab, elf, &relocations, sections[i]);
     vec_deinit(&relocations.lazy);

@@ -79,9 +79,7 @@ static void read_units(struct sources *sources)
             add_ranges(sources, &unit);
         offset = next;
     }
-    if (sources->ranges.length)
-        qsort(sources->ranges.items, sources->ranges.length, sizeof(sources->ranges.items[0]),
-              by_start);
+    vec_sort(&sources->ranges, by_start);
 }
 
 /* Bytes of memory that the packed sections will take; libdw unpacks all of them. */

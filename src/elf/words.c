@@ -73,9 +73,7 @@ static void read_relocations(struct words *words, Elf *elf, const struct machine
             if (gelf_getrela(data, (int)i, &relocation))
                 add_pointer(words, machine, &relocation, symbols);
     }
-    if (words->pointers.length)
-        qsort(words->pointers.items, words->pointers.length, sizeof(words->pointers.items[0]),
-              by_place);
+    vec_sort(&words->pointers, by_place);
 }
 
 static void read_segments(struct words *words, Elf *elf)

@@ -107,7 +107,7 @@ static uint64_t choose_min_samples(const struct flamegraph *graph)
         if (node->depth <= DEPTH_MAX)
             vec_push(&counts, node->total_samples);
     if (counts.length > FRAMES_MAX) {
-        qsort(counts.items, counts.length, sizeof(counts.items[0]), compare_counts);
+        vec_sort(&counts, compare_counts);
         ret = counts.items[FRAMES_MAX] + 1;
     }
     vec_deinit(&counts);

@@ -93,8 +93,7 @@ enum err raw_write(const struct profile *profile, const struct output_options *o
     call_tree_build(&tree, profile, GROUP_LABEL);
     collect_lines(&tree, &all);
     call_tree_deinit(&tree);
-    if (all.length)
-        qsort(all.items, all.length, sizeof(all.items[0]), compare_stacks);
+    vec_sort(&all, compare_stacks);
     write_merged(&all, sink);
     vec_each (line, &all)
         free(line->stack);

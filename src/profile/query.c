@@ -131,7 +131,7 @@ static struct grouping group_frames(const struct profile *profile, enum call_gro
     members all = VEC_INIT;
 
     collect_members(profile, group, &all, &tree->labels);
-    qsort(all.items, all.length, sizeof(all.items[0]), compare_members);
+    vec_sort(&all, compare_members);
     ret.of_frame = xreallocarray(NULL, all.length, sizeof(ret.of_frame[0]));
     for (size_t i = 0; i < all.length; i++) {
         const struct member *member = &all.items[i];
@@ -364,8 +364,7 @@ void profile_hottest(const struct profile *profile, function_totals *ret)
         if (tree.groups.items[i].kind != FRAME_MARKER && totals[i].total_samples)
             vec_push(ret, totals[i]);
     }
-    if (ret->length)
-        qsort(ret->items, ret->length, sizeof(ret->items[0]), compare_hottest);
+    vec_sort(ret, compare_hottest);
     free(totals);
     call_tree_deinit(&tree);
 }

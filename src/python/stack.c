@@ -145,7 +145,8 @@ static void copy_codes(struct walk *walk, const struct python_thread *states, si
         walk->how->is_stopped || stack->end != PYTHON_ROOT)
         return;
     before = xreallocarray(NULL, frames, sizeof(*before));
-    memcpy(before, stack->frames.items, frames * sizeof(*before));
+    if (frames)
+        memcpy(before, stack->frames.items, frames * sizeof(*before));
     if (!still_same(walk, states, count, before, frames))
         stack->end = PYTHON_TORN;
     free(before);

@@ -222,8 +222,7 @@ static void drop_twins(struct python *python)
 {
     size_t kept = 0;
 
-    qsort(python->threads.items, python->threads.length, sizeof(python->threads.items[0]),
-          compare_states);
+    vec_sort(&python->threads, compare_states);
     vec_each (thread, &python->threads) {
         if (kept == 0 || python->threads.items[kept - 1].state != thread->state)
             python->threads.items[kept++] = *thread;
@@ -236,8 +235,7 @@ static void sort_threads(struct python *python)
     if (python->threads.length == 0)
         return;
     drop_twins(python);
-    qsort(python->threads.items, python->threads.length, sizeof(python->threads.items[0]),
-          compare_threads);
+    vec_sort(&python->threads, compare_threads);
 }
 
 static bool are_settled(const struct python *python)

@@ -73,7 +73,7 @@ static void join_wanted(struct view *view)
     vec_each (page, &view->wanted)
         vec_push(&view->pages, *page);
     vec_reset(&view->wanted);
-    qsort(view->pages.items, view->pages.length, sizeof(view->pages.items[0]), compare_pages);
+    vec_sort(&view->pages, compare_pages);
     for (size_t i = 0; i < view->pages.length; i++) {
         const struct view_page *page = &view->pages.items[i];
 

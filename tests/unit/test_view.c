@@ -158,6 +158,9 @@ static void test_empty(void)
     view_want(&view, page_at(0), 0);
     tap_is_num(read_twice(&view), ERR_OK, "no bytes are wanted");
     tap_is_num((long long)view.pages.length, 0, "of no page");
+    for (int i = 0; i < 200; i++)
+        view_read(&view, &target, 2, (struct view_words){0});
+    tap_is_num((long long)view.pages.length, 0, "nor when it looks for what has become useless");
     view_deinit(&view);
 }
 

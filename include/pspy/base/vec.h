@@ -38,4 +38,9 @@
     for (__typeof__((vec)->items[0]) *item = (vec)->items;                                         \
          item && item < (vec)->items + (vec)->length; item++)
 
+/* qsort refuses the missing items of an empty vector. */
+#define vec_sort(vec, compare)                                                                     \
+    ((vec)->length ? qsort((vec)->items, (vec)->length, sizeof((vec)->items[0]), (compare))        \
+                   : (void)0)
+
 #endif
