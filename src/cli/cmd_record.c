@@ -12,6 +12,7 @@
 #include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
 #include "pspy/cli/command.h"
+#include "pspy/cli/output_name.h"
 #include "pspy/cli/progress.h"
 #include "pspy/cli/record_options.h"
 #include "pspy/cli/summary.h"
@@ -27,6 +28,7 @@
 
 /* What the signal handler needs. */
 static volatile int stop_requested;
+static volatile int snapshot_requested;
 static const struct waiter *volatile forward_to; /* the program that pspy started */
 static volatile int forward_later;               /* a signal that came before the program ran */
 static bool interrupt_is_ignored;
@@ -91,6 +93,22 @@ static void on_signal(int number, siginfo_t *info, void *context)
     errno = kept;
 }
 
+static void on_snapshot_signal(int number, siginfo_t *info, void *context)
+{
+    (void)number, (void)info, (void)context;
+    snapshot_requested = 1;
+}
+
+static const struct {
+    int number;
+    void (*handle)(int, siginfo_t *, void *);
+} handled[] = {
+    {SIGINT, on_signal},
+    {SIGTERM, on_signal},
+    {SIGHUP, on_signal},
+    {SIGUSR1, on_snapshot_signal},
+};
+
 static bool is_ignored(int number)
 {
     struct sigaction action;
@@ -105,17 +123,17 @@ static bool is_ignored(int number)
  */
 static void handle_signals(struct recording *recording)
 {
-    static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
     sigset_t child;
 
     sigemptyset(&recording->ignored);
     for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++) {
-        struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+        struct sigaction action = {.sa_sigaction = handled[i].handle, .sa_flags = SA_SIGINFO};
+        int number = handled[i].number;
 
-        if (is_ignored(handled[i]))
-            sigaddset(&recording->ignored, handled[i]);
-        if (!is_ignored(handled[i]) || handled[i] == SIGINT)
-            sigaction(handled[i], &action, NULL);
+        if (is_ignored(number))
+            sigaddset(&recording->ignored, number);
+        if (!is_ignored(number) || number == SIGINT)
+            sigaction(number, &action, NULL);
     }
     interrupt_is_ignored = sigismember(&recording->ignored, SIGINT);
     if (is_ignored(SIGCHLD))
@@ -143,17 +161,23 @@ static enum err prepare_program(struct recording *recording, struct error *why)
     return launch_prepare(&recording->launch, &recording->wait, why);
 }
 
+static enum err open_sink(struct recording *recording, const char *path, struct error *why)
+{
+    const struct record_options *options = &recording->options;
+    enum err err = sink_open(path, options->gzip, &recording->sink, why);
+
+    if (err == ERR_OK && recording->has_user && !options->as_root)
+        err = sink_chown(recording->sink, recording->user.uid, recording->user.gid, why);
+    return err;
+}
+
 static enum err open_output(struct recording *recording, struct error *why)
 {
     const struct record_options *options = &recording->options;
     pid_t pid = options->program ? recording->wait.pid : options->pid;
     enum err err = record_options_output_name(options, pid, time(NULL), &recording->path, why);
 
-    if (err == ERR_OK)
-        err = sink_open(recording->path, options->gzip, &recording->sink, why);
-    if (err == ERR_OK && recording->has_user && !options->as_root)
-        err = sink_chown(recording->sink, recording->user.uid, recording->user.gid, why);
-    return err;
+    return err == ERR_OK ? open_sink(recording, recording->path, why) : err;
 }
 
 /* Orphans become pspy's children, and are found so. Before pspy makes its program's process: that
@@ -205,7 +229,9 @@ static struct sampler_options sampler_options(const struct record_options *optio
 {
     return (struct sampler_options){
         .rate = options->rate,
+        .delay = options->delay_start,
         .duration = options->duration,
+        .max_overhead = options->max_overhead,
         .native = options->native,
         .native_all = options->native_all,
         .idle = options->idle,
@@ -233,24 +259,6 @@ static void set_title(struct recording *recording)
     recording->profile.title = profile_string(&recording->profile, title.text);
 }
 
-static void sample(struct recording *recording)
-{
-    recording->run = (struct sampler_run){
-        .options = sampler_options(&recording->options),
-        .target = &recording->target,
-        .waiter = &recording->waiter,
-        .strangers = &recording->strangers,
-        .profile = &recording->profile,
-        .stop = &stop_requested,
-        .progress = progress_show,
-        .progress_context = &recording->progress,
-    };
-    set_title(recording);
-    progress_init(&recording->progress, &recording->target, recording->options.program != NULL);
-    sampler_run(&recording->run);
-    progress_end(&recording->progress);
-}
-
 static enum err write_profile(struct recording *recording, struct error *why)
 {
     struct output_options options = {.flame = recording->options.flame};
@@ -267,22 +275,83 @@ static enum err write_profile(struct recording *recording, struct error *why)
     return sink_commit(sink, why);
 }
 
+static void show_progress(void *context, const struct sampler_progress *progress)
+{
+    struct recording *recording = context;
+
+    progress_show(&recording->progress, progress);
+}
+
+/* In a process of its own: the file that will be written at the end is not its business. */
+static void write_snapshot(void *context, unsigned number)
+{
+    struct recording *recording = context;
+    cleanup(cleanup_free) char *path = NULL;
+    struct error why = ERROR_INIT;
+
+    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+        signal(handled[i].number, SIG_IGN); /* the recording's own process acts upon them */
+    progress_end(&recording->progress);
+    if (!sink_temporary_path(recording->sink)) {
+        fprintf(stderr,
+                "pspy: no snapshot: '%s' is no regular file; give -o a file's name to have some\n",
+                recording->path);
+        return;
+    }
+    path = output_name_numbered(recording->path, number);
+    if (open_sink(recording, path, &why) == ERR_OK && write_profile(recording, &why) == ERR_OK)
+        summary_snapshot(path, &recording->options, &recording->profile);
+    else
+        command_fail(&why);
+}
+
+static void sample(struct recording *recording)
+{
+    recording->run = (struct sampler_run){
+        .options = sampler_options(&recording->options),
+        .target = &recording->target,
+        .waiter = &recording->waiter,
+        .strangers = &recording->strangers,
+        .profile = &recording->profile,
+        .stop = &stop_requested,
+        .progress = show_progress,
+        .snapshot_wanted = &snapshot_requested,
+        .snapshot = write_snapshot,
+        .context = recording,
+    };
+    set_title(recording);
+    progress_init(&recording->progress, &recording->target, recording->options.program != NULL);
+    sampler_run(&recording->run);
+    progress_end(&recording->progress);
+}
+
 static void wait_a_while(struct waiter *waiter, uint64_t deadline)
 {
     waiter_pause(waiter, deadline);
     sampler_collect_orphans(waiter);
 }
 
-/* Ends the program as --kill asks: politely first. */
-static void end_program(struct waiter *waiter)
+/* Sends the signal to what --kill is to end. False: nothing of that is left. */
+static bool signal_program(const struct recording *recording, int number)
 {
+    const struct waiter *waiter = &recording->waiter;
+
+    if (recording->options.subprocesses)
+        return sampler_signal_descendants(waiter, &recording->strangers, number) > 0;
+    return !waiter->has_ended && kill(waiter->child, number) == 0;
+}
+
+/* Ends the program as --kill asks: politely first. */
+static void end_program(struct recording *recording)
+{
+    struct waiter *waiter = &recording->waiter;
     uint64_t deadline = clock_now() + KILL_PATIENCE;
 
-    kill(waiter->child, SIGTERM);
-    while (!waiter->has_ended && clock_now() < deadline)
+    signal_program(recording, SIGTERM);
+    while (signal_program(recording, 0) && clock_now() < deadline)
         wait_a_while(waiter, deadline);
-    if (!waiter->has_ended)
-        kill(waiter->child, SIGKILL);
+    while (signal_program(recording, SIGKILL))
+        wait_a_while(waiter, clock_now() + REPEAT_PAUSE);
 }
 
 /* The exit status that a shell would show for the program. */
@@ -296,8 +365,8 @@ static int wait_for_program(struct recording *recording)
     struct waiter *waiter = &recording->waiter;
 
     waiter_poll(waiter);
-    if (!waiter->has_ended && recording->options.kill)
-        end_program(waiter);
+    if (recording->options.kill)
+        end_program(recording);
     else if (!waiter->has_ended)
         summary_waiting(waiter->child);
     while (!waiter->has_ended)

@@ -123,6 +123,30 @@ static const struct option_spec table[] = {
                   "\"unlimited\" is until the program ends or pspy is told to stop.",
     },
     {
+        OPTION_DURATION(values, delay_start),
+        .name = "delay-start",
+        .value_name = "SECONDS",
+        .default_text = "0",
+        .group = SAMPLING,
+        .help = "leave out the program's first seconds",
+        .manual = "Begin to sample only after this many seconds of wall-clock time, such as those "
+                  "that a program takes to read its data. --duration counts from then on.",
+    },
+    {
+        OPTION_NUMBER(values, max_overhead),
+        .name = "max-overhead",
+        .value_name = "PERCENT",
+        .default_text = "no limit",
+        .min = 0.01,
+        .max = 100,
+        .group = SAMPLING,
+        .help = "lower the rate where pspy needs more of a CPU",
+        .manual = "Lower the rate where pspy itself would use more than this share of one "
+                  "processor, in percent, over half a second or more. The program is never held up "
+                  "for longer than pspy works. Samples carry the time that they stand for, but a "
+                  "flamegraph counts them: it shows less of the times with a lower rate.",
+    },
+    {
         OPTION_FLAG(values, idle),
         .letter = 'i',
         .name = "idle",
@@ -240,8 +264,8 @@ static const struct option_spec table[] = {
         .group = PROGRAM,
         .help = "end it when the duration is over",
         .manual = "End the program that pspy started when the duration is over: SIGTERM, and "
-                  "SIGKILL five seconds later. Without this option it runs on. A process given by "
-                  "--pid is never ended.",
+                  "SIGKILL five seconds later; with --subprocesses also all that it started. "
+                  "Without this option it runs on. A process given by --pid is never ended.",
     },
     {
         OPTION_FLAG(values, as_root),
@@ -269,7 +293,8 @@ static const char *const usages[] = {
 
 static const char *const description[] = {
     "Records where a program spends its time, and writes the profile when the program ends, the "
-    "duration is over or Ctrl-C is pressed.",
+    "duration is over or Ctrl-C is pressed. The signal USR1 writes what was recorded so far into a "
+    "file of its own, FILE.1.svg, FILE.2.svg and so on, while the recording goes on.",
     NULL,
 };
 
@@ -322,6 +347,8 @@ static enum err check_conflicts(const struct record_options *options, struct err
         {options->native && options->nonblocking,
          "--native and --nonblocking exclude each other, because native stacks need a consistent "
          "copy of registers and stack, which needs a short stop: leave one of them out"},
+        {options->delay_start == DURATION_UNLIMITED,
+         "--delay-start unlimited would never begin: give it seconds"},
         {options->kill && options->pid,
          "--kill ends a program that pspy started, and a process given by --pid is never ended: "
          "leave --kill out"},

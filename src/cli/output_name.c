@@ -133,3 +133,32 @@ bool output_name_differs(const char *text)
             return true;
     return false;
 }
+
+/* The length of a name without that ending, if it has it and more. */
+static size_t length_without(const char *name, size_t length, const char *ending)
+{
+    size_t tail = strlen(ending);
+
+    return length > tail && strncasecmp(name + length - tail, ending, tail) == 0 ? length - tail
+                                                                                 : length;
+}
+
+static size_t stem_length(const char *name)
+{
+    size_t packed = length_without(name, strlen(name), ".gz");
+    size_t stem = length_without(name, packed, ".speedscope.json");
+
+    if (stem < packed)
+        return stem;
+    while (stem > 0 && name[stem - 1] != '.')
+        stem--;
+    return stem > 1 ? stem - 1 : packed; /* a hidden file's dot begins no suffix */
+}
+
+char *output_name_numbered(const char *path, unsigned number)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t stem = (size_t)(name - path) + stem_length(name);
+
+    return xasprintf("%.*s.%u%s", (int)stem, path, number, path + stem);
+}

@@ -105,6 +105,14 @@ static void print_hottest(const struct profile *profile)
     vec_deinit(&totals);
 }
 
+static void print_lowest_rate(const struct record_options *options, const struct sampler_run *run)
+{
+    if (run->lowest_rate > 0)
+        fprintf(stderr,
+                "pspy: --max-overhead %g lowered the rate, at the lowest to %.3g ticks a second\n",
+                options->max_overhead, run->lowest_rate);
+}
+
 static void print_guess(const struct sampler_run *run)
 {
     if (run->python_is_guessed)
@@ -126,7 +134,11 @@ static void print_python_notice(const struct record_options *options, const stru
 static void print_why_empty(const struct record_options *options, const struct sampler_run *run,
                             const struct profile *profile)
 {
-    if (run->end == SAMPLER_EXITED && profile->ticks < 3)
+    if (run->end == SAMPLER_EXITED && options->delay_start && !profile->ticks)
+        fputs("pspy: the program ended before --delay-start was over: the profile is empty; give "
+              "it fewer seconds\n",
+              stderr);
+    else if (run->end == SAMPLER_EXITED && profile->ticks < 3)
         fputs("pspy: the program ended before it could be sampled: the profile is empty; a higher "
               "rate (-r 1000) sees shorter ones\n",
               stderr);
@@ -165,8 +177,16 @@ void summary_print(const char *path, const struct record_options *options,
     if (!to_stdout)
         fprintf(stderr, "  %s\n", format->hint);
     print_counts(profile);
+    print_lowest_rate(options, run);
     print_states(profile);
     print_hottest(profile);
+}
+
+void summary_snapshot(const char *path, const struct record_options *options,
+                      const struct profile *profile)
+{
+    fprintf(stderr, "pspy: wrote a %s of the first %.1f s to %s\n", options->format->what,
+            seconds(profile->duration), path);
 }
 
 void summary_waiting(pid_t pid)

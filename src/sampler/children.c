@@ -10,6 +10,7 @@
  */
 #include "internal.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,11 +21,11 @@
 /* What pspy never adds: itself, found below a shell that it was told to look at, and the children
  * that it had before it started one. A shell that becomes pspy leaves it its own, such as what
  * reads pspy's output, which ends only after pspy. */
-static bool is_foreign(const struct sampler_run *run, pid_t pid)
+static bool is_stranger(const struct tid_list *strangers, pid_t pid)
 {
     if (pid == getpid())
         return true;
-    vec_each (stranger, &run->strangers->tids) {
+    vec_each (stranger, &strangers->tids) {
         if (*stranger == pid)
             return true;
     }
@@ -45,7 +46,7 @@ static void add(struct sampler *sampler, pid_t pid, const struct process *parent
     struct target *target;
     struct error why;
 
-    if (is_known(sampler, pid) || is_foreign(sampler->run, pid))
+    if (is_known(sampler, pid) || is_stranger(sampler->run->strangers, pid))
         return;
     target = xcalloc(1, sizeof(*target));
     if (target_open(pid, target, &why) == ERR_OK)
@@ -96,9 +97,51 @@ void children_adopt(struct sampler *sampler)
         return;
     target_own_children(&list);
     vec_each (pid, &list.tids) {
-        if (*pid != started && !collect(*pid))
+        if (*pid != started && *pid != sampler->snapshot && !collect(*pid))
             add(sampler, *pid, sampler->processes.length ? sampler->processes.items[0] : NULL);
     }
+}
+
+/* Sends the signal to the processes of the list that are no strangers, and asks for their children.
+ * Their number. */
+static size_t signal_all(const struct tid_list *list, const struct tid_list *strangers, int number,
+                         struct tid_list *ret_children)
+{
+    size_t count = 0;
+
+    vec_each (pid, &list->tids) {
+        cleanup(tid_list_deinit) struct tid_list threads = {VEC_INIT};
+        struct target target;
+        struct error why;
+
+        if (is_stranger(strangers, *pid) || target_open(*pid, &target, &why) != ERR_OK)
+            continue;
+        if (target_threads(&target, &threads) == ERR_OK)
+            vec_each (tid, &threads.tids)
+                target_children(&target, *tid, ret_children);
+        target_close(&target);
+        count += kill(*pid, number) == 0;
+    }
+    return count;
+}
+
+size_t sampler_signal_descendants(const struct waiter *waiter, const struct tid_list *strangers,
+                                  int number)
+{
+    struct tid_list list = {VEC_INIT};
+    size_t count = 0;
+
+    sampler_collect_orphans(waiter);
+    target_own_children(&list);
+    while (list.tids.length) {
+        struct tid_list children = {VEC_INIT};
+
+        count += signal_all(&list, strangers, number, &children);
+        tid_list_deinit(&list);
+        list = children;
+    }
+    tid_list_deinit(&list);
+    return count;
 }
 
 void sampler_collect_orphans(const struct waiter *waiter)

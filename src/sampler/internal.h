@@ -90,6 +90,9 @@ struct sampler {
     sigset_t old_mask; /* ours, before the first of them was */
     bool has_rounds;   /* several ticks share one look at what seldom changes */
     uint64_t end;      /* of the recording, ns of clock_now; SAMPLER_FOREVER */
+    uint64_t next_progress;
+    pid_t snapshot;     /* our process that writes one; 0: none */
+    unsigned snapshots; /* begun */
 };
 
 struct process {

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The clock. Ticks follow each other at intervals that vary by half an interval either way, so that
- * a program with a rhythm of its own is not always met at the same place. A sample stands for the
- * time since the tick before it. A tick may be late by an interval, if that leaves it far enough
- * from the one before; those that pspy came too late for are counted, not made up for.
- */
+/* One look after the other. A sample stands for the time since the tick before it. */
 #include "pspy/sampler/sampler.h"
 
-#include <errno.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "internal.h"
 #include "pspy/base/clock.h"
 #include "pspy/sampler/symbolize.h"
+#include "schedule.h"
 
 #define PROGRESS_PAUSE    (NS_PER_SECOND / 2)
 #define NAMES_PAUSE       NS_PER_SECOND
@@ -21,95 +18,13 @@
 #define NAMES_SHARE       50 /* reading names takes at most one part of so many of the time */
 #define SETTLE_TIME       (5 * NS_PER_SECOND)
 #define DEAD_TIME         (10 * NS_PER_MS)
-#define LONGEST_SLEEP     (200 * NS_PER_MS) /* for signals just missed and for the process\'s end */
-#define SHORTEST_SLEEP    (30 * NS_PER_US)  /* waking up takes longer */
 #define SHORT_INTERVAL    (4 * NS_PER_MS)
 #define ROUND             (10 * NS_PER_MS)
 #define LONGEST_WEIGHT    10 /* intervals: what happened while pspy stood still is not known */
 
-struct schedule {
-    struct rng rng;
-    uint64_t interval; /* ns, on average */
-    uint64_t start, end;
-    uint64_t due;  /* the next tick */
-    uint64_t last; /* when the last tick was */
-    uint64_t next_progress;
-};
-
-static uint64_t jittered(struct schedule *schedule)
-{
-    return schedule->interval / 2 + rng_next(&schedule->rng) % (schedule->interval + 1);
-}
-
-static void schedule_init(struct schedule *schedule, const struct sampler_options *options)
-{
-    uint64_t now = clock_now();
-
-    *schedule = (struct schedule){.rng = {now},
-                                  .interval = (uint64_t)((double)NS_PER_SECOND / options->rate),
-                                  .start = now,
-                                  .last = now};
-    schedule->end =
-        options->duration < UINT64_MAX - now ? now + options->duration : SAMPLER_FOREVER;
-    schedule->due = now + jittered(schedule);
-    schedule->next_progress = now + PROGRESS_PAUSE;
-}
-
 static uint64_t later(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
-}
-
-/* Ticks that come close upon each other show the same. */
-static uint64_t next_tick(const struct schedule *schedule)
-{
-    return later(schedule->due, schedule->last + schedule->interval / 2);
-}
-
-/* Returns early when a signal handler ran or our child ended. */
-static void sleep_until(uint64_t when)
-{
-    uint64_t now = clock_now();
-    struct timespec left;
-    sigset_t child;
-
-    if (when <= now)
-        return;
-    if (when - now < SHORTEST_SLEEP) {
-        while (clock_now() < when)
-            continue;
-        return;
-    }
-    left = clock_timespec(when - now);
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigtimedwait(&child, NULL, &left);
-}
-
-/* Sleeps towards the next tick. True if that is still some time away. */
-static bool sleep_a_while(const struct schedule *schedule, uint64_t now)
-{
-    uint64_t next = next_tick(schedule), when = next < schedule->end ? next : schedule->end;
-    bool is_far = when > now + LONGEST_SLEEP;
-
-    sleep_until(is_far ? now + LONGEST_SLEEP : when);
-    return is_far;
-}
-
-/* Counts the ticks that were due before `until` and did not come. */
-static void count_missed(struct profile *profile, struct schedule *schedule, uint64_t until)
-{
-    while (schedule->due < until) {
-        profile->losses[LOSS_TICK_MISSED]++;
-        schedule->due += jittered(schedule);
-    }
-}
-
-/* Sets the next tick. One that is late by less than an interval will yet be taken. */
-static void advance(struct profile *profile, struct schedule *schedule, uint64_t now)
-{
-    schedule->due += jittered(schedule);
-    count_missed(profile, schedule, now - schedule->interval);
 }
 
 static void name_threads(struct process *process, uint64_t now)
@@ -226,17 +141,28 @@ static uint64_t lost_samples(const struct profile *profile)
     return lost;
 }
 
-static void tell_progress(const struct sampler_run *run, struct schedule *schedule, uint64_t now)
+static void tell_progress(struct sampler *sampler, const struct schedule *schedule, uint64_t now)
 {
+    const struct sampler_run *run = sampler->run;
     struct sampler_progress progress = {.elapsed = now - schedule->start,
                                         .samples = run->profile->samples.length,
                                         .ticks = run->profile->ticks,
                                         .lost = lost_samples(run->profile)};
 
-    if (!run->progress || now < schedule->next_progress)
+    if (!run->progress || now < sampler->next_progress)
         return;
-    run->progress(run->progress_context, &progress);
-    schedule->next_progress = now + PROGRESS_PAUSE;
+    run->progress(run->context, &progress);
+    sampler->next_progress = now + PROGRESS_PAUSE;
+}
+
+static void adapt(struct sampler_run *run, struct schedule *schedule, uint64_t now)
+{
+    double rate;
+
+    schedule_adapt(schedule, now);
+    rate = (double)NS_PER_SECOND / (double)schedule->interval;
+    if (schedule->interval > schedule->wanted && (!run->lowest_rate || rate < run->lowest_rate))
+        run->lowest_rate = rate;
 }
 
 static bool is_any_alive(const struct sampler *sampler)
@@ -262,6 +188,42 @@ static bool all_ended(struct sampler *sampler)
     return !is_any_alive(sampler);
 }
 
+/* Names all frames. */
+static void finish_profile(struct sampler *sampler)
+{
+    struct sampler_run *run = sampler->run;
+    struct symbolize_options names = {.function_lines = run->options.function_lines,
+                                      .no_lines = run->options.no_lines,
+                                      .full_filenames = run->options.full_filenames,
+                                      .fold = run->saw_python && !run->options.native_all};
+
+    symbolize(run->profile, &sampler->modules, run->target->root_fd, &sampler->loops, &names);
+}
+
+/* A copy of pspy finishes its copy of the profile, while this one goes on. One at a time. */
+static void take_snapshot(struct sampler *sampler, const struct schedule *schedule, uint64_t now)
+{
+    struct sampler_run *run = sampler->run;
+
+    if (sampler->snapshot && waitpid(sampler->snapshot, NULL, WNOHANG) == sampler->snapshot)
+        sampler->snapshot = 0;
+    if (sampler->snapshot || !*run->snapshot_wanted)
+        return;
+    *run->snapshot_wanted = 0;
+    sampler->snapshots++;
+    vec_each (process, &sampler->processes)
+        process_name_threads(*process);
+    sampler->snapshot = fork();
+    if (sampler->snapshot < 0)
+        sampler->snapshot = 0;
+    else if (sampler->snapshot == 0) {
+        run->profile->duration = now - schedule->start;
+        finish_profile(sampler);
+        run->snapshot(run->context, sampler->snapshots);
+        _exit(0);
+    }
+}
+
 static enum sampler_end sample(struct sampler *sampler, struct schedule *schedule)
 {
     struct sampler_run *run = sampler->run;
@@ -275,20 +237,39 @@ static enum sampler_end sample(struct sampler *sampler, struct schedule *schedul
         if (run->waiter->has_ended && all_ended(sampler))
             return SAMPLER_EXITED;
         if (now >= schedule->end) {
-            count_missed(run->profile, schedule, schedule->end);
+            schedule_count_missed(schedule, run->profile, schedule->end);
             return SAMPLER_DURATION;
         }
-        tell_progress(run, schedule, now);
-        if (now < next_tick(schedule)) {
-            if (sleep_a_while(schedule, now) && all_ended(sampler))
+        tell_progress(sampler, schedule, now);
+        take_snapshot(sampler, schedule, now);
+        if (now < schedule_next(schedule)) {
+            if (schedule_sleep(schedule, now) && all_ended(sampler))
                 return SAMPLER_EXITED;
             continue;
         }
+        adapt(run, schedule, now);
         tick(sampler, schedule, now);
         if (sampler->processes.length == 0 && all_ended(sampler))
             return SAMPLER_EXITED;
-        advance(run->profile, schedule, clock_now());
+        schedule_advance(schedule, run->profile, clock_now());
     }
+}
+
+/* Nothing is looked at before the first tick. True: there is still something to be sampled. */
+static bool wait_for_start(struct sampler_run *run)
+{
+    uint64_t start = clock_now() + run->options.delay;
+    struct procfs_stat state;
+
+    while (clock_now() < start && !*run->stop) {
+        waiter_poll(run->waiter);
+        if (run->waiter->has_ended && !run->options.subprocesses)
+            break;
+        if (!run->waiter->child && target_stat(run->target, &state) == ERR_GONE)
+            break;
+        schedule_sleep_until(start);
+    }
+    return clock_now() >= start;
 }
 
 static void end_all(struct sampler *sampler)
@@ -300,29 +281,38 @@ static void end_all(struct sampler *sampler)
         end_process(*process, SETTLE_TIME);
     }
     vec_deinit(&sampler->processes);
+    if (sampler->snapshot)
+        waitpid(sampler->snapshot, NULL, 0);
+}
+
+static void run_sampler(struct sampler *sampler)
+{
+    struct sampler_run *run = sampler->run;
+    struct schedule schedule;
+
+    vec_push(&sampler->processes, process_create(sampler, run->target, NULL));
+    schedule_init(&schedule, &run->options);
+    sampler->has_rounds = schedule.interval < SHORT_INTERVAL;
+    sampler->end = schedule.end;
+    sampler->next_progress = schedule.start + PROGRESS_PAUSE;
+    run->profile->start_wall = clock_wall();
+    run->end = sample(sampler, &schedule);
+    run->profile->duration = clock_now() - schedule.start;
+    end_all(sampler);
+    finish_profile(sampler);
+    ufunc_loops_deinit(&sampler->loops);
+    module_list_deinit(&sampler->modules);
 }
 
 void sampler_run(struct sampler_run *run)
 {
-    struct symbolize_options names = {.function_lines = run->options.function_lines,
-                                      .no_lines = run->options.no_lines,
-                                      .full_filenames = run->options.full_filenames};
     struct sampler sampler = {.run = run};
-    struct schedule schedule;
 
     prctl(PR_SET_TIMERSLACK, 1);
     run->profile->with_subprocesses = run->options.subprocesses;
-    vec_push(&sampler.processes, process_create(&sampler, run->target, NULL));
-    schedule_init(&schedule, &run->options);
-    sampler.has_rounds = schedule.interval < SHORT_INTERVAL;
-    sampler.end = schedule.end;
     run->profile->rate = run->options.rate;
-    run->profile->start_wall = clock_wall();
-    run->end = sample(&sampler, &schedule);
-    run->profile->duration = clock_now() - schedule.start;
-    end_all(&sampler);
-    names.fold = run->saw_python && !run->options.native_all;
-    symbolize(run->profile, &sampler.modules, run->target->root_fd, &sampler.loops, &names);
-    ufunc_loops_deinit(&sampler.loops);
-    module_list_deinit(&sampler.modules);
+    if (!run->options.delay || wait_for_start(run))
+        run_sampler(&sampler);
+    else
+        run->end = *run->stop ? SAMPLER_STOPPED : SAMPLER_EXITED;
 }

@@ -173,8 +173,30 @@ static void test_ranks(void)
                "'%s' is no list of ranks", bad[i]);
 }
 
+static void test_numbered(void)
+{
+    static const char *const rows[][2] = {
+        {"gs.svg", "gs.7.svg"},
+        {"out.d/gs.svg.gz", "out.d/gs.7.svg.gz"},
+        {"gs.3.speedscope.json", "gs.3.7.speedscope.json"},
+        {"gs.SPEEDSCOPE.JSON.GZ", "gs.7.SPEEDSCOPE.JSON.GZ"},
+        {"out.d/gs", "out.d/gs.7"},
+        {"out.d/.gs", "out.d/.gs.7"},
+        {".gs.txt", ".gs.7.txt"},
+        {"gs.gz", "gs.7.gz"},
+        {".gz", ".gz.7"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        cleanup(cleanup_free) char *name = output_name_numbered(rows[i][0], 7);
+
+        tap_is_str(name, rows[i][1], rows[i][0]);
+    }
+}
+
 int main(void)
 {
+    test_numbered();
     test_words();
     test_launchers();
     test_refusals();

@@ -26,4 +26,8 @@ enum err output_name_expand(const char *text, const struct name_facts *facts, ch
 /* Whether names made of `text`, which output_name_expand has taken, differ from rank to rank. */
 bool output_name_differs(const char *text);
 
+/* The name of the `number`th snapshot of a recording into `path`: "gs.1.speedscope.json.gz". The
+ * caller frees it. */
+char *output_name_numbered(const char *path, unsigned number);
+
 #endif

@@ -22,7 +22,9 @@ struct record_options {
     bool format_is_guess;               /* neither -f nor the file's name said one */
     bool gzip;                          /* the file's name ends with .gz */
     double rate;                        /* samples a second */
+    uint64_t delay_start;               /* ns of wall-clock time before sampling begins */
     uint64_t duration;                  /* ns of wall-clock time, or DURATION_UNLIMITED */
+    double max_overhead;                /* percent of a CPU; 0: no limit */
     int64_t max_depth;                  /* frames */
     bool subprocesses;
     bool native;

@@ -10,6 +10,10 @@
 void summary_print(const char *path, const struct record_options *options,
                    const struct sampler_run *run, const struct profile *profile);
 
+/* One line, for a snapshot while the recording goes on. */
+void summary_snapshot(const char *path, const struct record_options *options,
+                      const struct profile *profile);
+
 /* Says that pspy waits for a program that runs on. */
 void summary_waiting(pid_t pid);
 

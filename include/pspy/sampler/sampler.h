@@ -18,7 +18,9 @@
 
 struct sampler_options {
     double rate;         /* ticks a second, jittered by half an interval either way */
-    uint64_t duration;   /* ns of wall-clock time; SAMPLER_FOREVER */
+    uint64_t delay;      /* ns of wall-clock time before the first tick */
+    uint64_t duration;   /* ns of wall-clock time from then on; SAMPLER_FOREVER */
+    double max_overhead; /* percent of one CPU that pspy may use, by a lower rate; 0: no limit */
     bool native;         /* merge native frames into Python stacks */
     bool native_all;     /* the interpreter's own functions too */
     bool idle;           /* threads that are not on a CPU as well */
@@ -49,6 +51,9 @@ struct sampler_progress {
 };
 
 typedef void sampler_progress_fn(void *context, const struct sampler_progress *progress);
+/* Writes the profile as it is, the `number`th time; called in a process of its own, which ends
+ * then. */
+typedef void sampler_snapshot_fn(void *context, unsigned number);
 
 struct sampler_run {
     struct sampler_options options;
@@ -58,9 +63,12 @@ struct sampler_run {
     struct profile *profile;       /* filled; its threads, processes, counters and duration too */
     const volatile int *stop;      /* set by a signal handler */
     sampler_progress_fn *progress; /* called about every half second; may be NULL */
-    void *progress_context;
+    volatile int *snapshot_wanted; /* likewise; cleared when a snapshot begins */
+    sampler_snapshot_fn *snapshot; /* of this run */
+    void *context;                 /* for both functions */
     /* Filled by the run. */
     enum sampler_end end;
+    double lowest_rate;      /* ticks a second, to which max_overhead lowered it; 0: it did not */
     bool saw_python;         /* a Python interpreter that could be read ran in the process */
     struct error python_why; /* why a Python that is there cannot be read; code ERR_OK if none */
     char python_version[16]; /* "3.12.1" */
@@ -73,7 +81,11 @@ struct sampler_run {
  */
 void sampler_run(struct sampler_run *run);
 
-/* For after the sampling: collects children that have ended, but not the one that pspy started. */
+/* For after the sampling with subprocesses: sends a signal to the program and its descendants,
+ * those too whose parent has ended. How many there were. */
+size_t sampler_signal_descendants(const struct waiter *waiter, const struct tid_list *strangers,
+                                  int number);
+/* The same: collects children that have ended, but not the one that pspy started. */
 void sampler_collect_orphans(const struct waiter *waiter);
 
 #endif
