@@ -242,6 +242,7 @@ static struct sampler_options sampler_options(const struct record_options *optio
         .no_lines = options->nolineno,
         .full_filenames = options->full_filenames,
         .columns = options->columns,
+        .states = options->states,
         .max_depth = (size_t)options->max_depth,
         .subprocesses = options->subprocesses,
     };

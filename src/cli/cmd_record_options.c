@@ -228,6 +228,20 @@ static const struct option_spec table[] = {
                   "expression takes the time.",
     },
     {
+        OPTION_FLAG(values, states),
+        .name = "states",
+        .group = FRAMES,
+        .help = "what a thread waits for, and system calls, as innermost frames",
+        .manual =
+            "End the stack of a thread that waits with a frame that says for what: \"[waiting "
+            "for the GIL]\", \"[waiting for a CPU]\", \"[waiting in read]\". With --native, "
+            "and for native programs, also that of one that runs inside the kernel: "
+            "\"[running in write]\". Threads that wait are sampled with --idle only, except "
+            "for a CPU. A flamegraph has a colour for each, and says their shares. The "
+            "kernel tells how long a thread waited for a CPU, and not just when: those "
+            "samples are the ones next to it.",
+    },
+    {
         OPTION_INTEGER(values, max_depth),
         .name = "max-depth",
         .value_name = "FRAMES",

@@ -3,13 +3,22 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
 #include "pspy/profile/query.h"
+#include "pspy/target/syscalls.h"
 
-#define HOTTEST 5
+#define HOTTEST     5
+#define CALLS       1024 /* more than there are */
+#define SHOWN_CALLS 4
+
+struct call_count {
+    long number;
+    size_t samples;
+};
 
 static double seconds(uint64_t ns)
 {
@@ -63,22 +72,113 @@ static void print_counts(const struct profile *profile)
         fprintf(stderr, "pspy: stacks: %s\n", ends.text);
 }
 
-/* What the threads did, where it is not just running. */
-static void print_states(const struct profile *profile)
+/* Where the time of the samples went, in ns. */
+enum where { IN_PYTHON, IN_NATIVE, IN_SYSTEM, IN_WAITING, PLACES };
+
+static enum where place_of(const struct profile *profile, const struct sample *sample)
 {
-    size_t running = 0, holding = 0, waiting = 0, collecting = 0, all = profile->samples.length;
+    stack_id stack = sample->stack;
+    enum frame_kind kind = FRAME_MARKER;
+
+    if (sample->state != STATE_RUNNING)
+        return IN_WAITING;
+    if (sample->call)
+        return IN_SYSTEM;
+    while (stack.v != STACK_EMPTY.v && kind >= FRAME_MARKER) {
+        kind = profile_frame_info(profile, profile->stacks.items[stack.v].frame)->kind;
+        stack = profile->stacks.items[stack.v].parent;
+    }
+    return kind == FRAME_NATIVE || kind == FRAME_MARKER ? IN_NATIVE : IN_PYTHON;
+}
+
+/* Without native frames, what Python calls looks like Python. */
+static void print_time(const struct record_options *options, const struct sampler_run *run,
+                       const struct profile *profile)
+{
+    static const char *const names[PLACES] = {"Python", "native", "system calls", "waiting"};
+    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+    uint64_t parts[PLACES] = {0}, all = 0;
+
+    if (!options->native && run->saw_python)
+        return;
+    vec_each (sample, &profile->samples) {
+        parts[place_of(profile, sample)] += sample->weight;
+        all += sample->weight;
+    }
+    for (size_t i = 0; i < PLACES; i++)
+        if (parts[i])
+            strbuf_addf(&text, "%s%s %.1f %%", text.length ? ", " : "", names[i],
+                        100.0 * (double)parts[i] / (double)all);
+    if (all)
+        fprintf(stderr, "pspy: time: %s\n", text.text);
+}
+
+/* As the kernel counts it. */
+static void print_cpu_time(const struct profile *profile)
+{
+    uint64_t user = 0, system = 0, ready = 0;
+
+    vec_each (thread, &profile->threads) {
+        user += thread->user;
+        system += thread->system;
+        ready += thread->ready;
+    }
+    if (user + system)
+        fprintf(stderr, "pspy: CPU time: %.2f s user, %.2f s system; %.2f s waiting for a CPU\n",
+                seconds(user), seconds(system), seconds(ready));
+}
+
+static int compare_calls(const void *a, const void *b)
+{
+    const struct call_count *first = a, *second = b;
+
+    return first->samples < second->samples ? 1 : first->samples > second->samples ? -1 : 0;
+}
+
+/* "futex 40, read 2" */
+static void print_calls(const struct profile *profile)
+{
+    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+    struct call_count counts[CALLS] = {{0, 0}};
 
     vec_each (sample, &profile->samples) {
-        running += !!(sample->flags & SAMPLE_ON_CPU);
-        holding += (sample->flags & SAMPLE_ON_CPU) && (sample->flags & SAMPLE_HOLDS_GIL);
-        waiting += !!(sample->flags & SAMPLE_WAITS_FOR_GIL);
+        if (sample->state == STATE_BLOCKED && sample->call && sample->call <= CALLS) {
+            counts[sample->call - 1].number = sample->call - 1;
+            counts[sample->call - 1].samples++;
+        }
+    }
+    qsort(counts, CALLS, sizeof(counts[0]), compare_calls);
+    for (size_t i = 0; i < SHOWN_CALLS && counts[i].samples; i++) {
+        const char *name = syscall_name(counts[i].number);
+
+        strbuf_addf(&text, "%s%s %zu", text.length ? ", " : "", name ? name : "unknown",
+                    counts[i].samples);
+    }
+    if (text.length)
+        fprintf(stderr, "pspy: idle in: %s\n", text.text);
+}
+
+/* What the threads did, where it is not just running. */
+static void print_states(const struct sampler_run *run, const struct profile *profile)
+{
+    size_t counts[SAMPLE_STATES] = {0}, holding = 0, collecting = 0;
+    size_t all = profile->samples.length;
+
+    vec_each (sample, &profile->samples) {
+        counts[sample->state]++;
+        holding += sample->state <= STATE_READY && (sample->flags & SAMPLE_HOLDS_GIL);
         collecting += !!(sample->flags & SAMPLE_COLLECTS);
     }
-    if (running < all)
-        fprintf(
-            stderr,
-            "pspy: threads: %zu running (%zu with the GIL), %zu waiting for the GIL, %zu idle\n",
-            running, holding, waiting, all - running - waiting);
+    if (counts[STATE_RUNNING] < all && run->saw_python)
+        fprintf(stderr,
+                "pspy: threads: %zu running and %zu waiting for a CPU (%zu of them with the GIL), "
+                "%zu waiting for the GIL, %zu idle\n",
+                counts[STATE_RUNNING], counts[STATE_READY], holding, counts[STATE_GIL],
+                counts[STATE_BLOCKED]);
+    else if (counts[STATE_RUNNING] < all)
+        fprintf(stderr, "pspy: threads: %zu running, %zu waiting for a CPU, %zu idle\n",
+                counts[STATE_RUNNING], counts[STATE_READY], counts[STATE_BLOCKED]);
+    print_calls(profile);
     if (collecting)
         fprintf(stderr, "pspy: garbage collection: %zu of %zu samples\n", collecting, all);
 }
@@ -178,7 +278,9 @@ void summary_print(const char *path, const struct record_options *options,
         fprintf(stderr, "  %s\n", format->hint);
     print_counts(profile);
     print_lowest_rate(options, run);
-    print_states(profile);
+    print_time(options, run, profile);
+    print_cpu_time(profile);
+    print_states(run, profile);
     print_hottest(profile);
 }
 

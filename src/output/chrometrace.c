@@ -32,6 +32,7 @@ static const char *category(enum frame_kind kind)
         [FRAME_PYTHON] = "python",           [FRAME_STDLIB] = "stdlib",
         [FRAME_SITE] = "site-packages",      [FRAME_NATIVE] = "native",
         [FRAME_INTERPRETER] = "interpreter", [FRAME_MARKER] = "marker",
+        [FRAME_SYSTEM] = "system",           [FRAME_WAITING] = "waiting",
     };
 
     return names[kind];

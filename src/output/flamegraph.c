@@ -61,6 +61,7 @@ static const struct {
     [FRAME_PYTHON] = {'p', "Python"},           [FRAME_STDLIB] = {'s', "standard library"},
     [FRAME_SITE] = {'k', "site-packages"},      [FRAME_NATIVE] = {'n', "native"},
     [FRAME_INTERPRETER] = {'i', "interpreter"}, [FRAME_MARKER] = {'m', "no code"},
+    [FRAME_SYSTEM] = {'y', "system"},           [FRAME_WAITING] = {'w', "waiting"},
 };
 
 /* ---- numbers -----------------------------------------------------------------------------------

@@ -259,7 +259,7 @@ uint32_t profile_add_process(struct profile *profile, int pid, const char *comma
 
 uint32_t profile_add_thread(struct profile *profile, uint32_t process, int tid)
 {
-    struct profile_thread thread = {process, tid, STRING_EMPTY};
+    struct profile_thread thread = {.process = process, .tid = tid};
 
     assert(process < profile->processes.length);
     vec_push(&profile->threads, thread);

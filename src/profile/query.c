@@ -361,7 +361,7 @@ void profile_hottest(const struct profile *profile, function_totals *ret)
     for (size_t i = 0; i < tree.groups.length; i++) {
         totals[i].frame = tree.groups.items[i].frame;
         totals[i].rank = (uint32_t)i;
-        if (tree.groups.items[i].kind != FRAME_MARKER && totals[i].total_samples)
+        if (tree.groups.items[i].kind < FRAME_MARKER && totals[i].total_samples)
             vec_push(ret, totals[i]);
     }
     vec_sort(ret, compare_hottest);

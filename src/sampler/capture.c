@@ -9,6 +9,7 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <sys/syscall.h>
 
 #include "pspy/base/clock.h"
@@ -53,7 +54,9 @@ static struct capture *add_capture(struct process *process, size_t thread)
     capture->hold = (struct hold){0};
     capture->is_due = capture->is_taken = capture->has_python = capture->has_native =
         capture->is_walked = false;
-    capture->is_cached = capture->is_on_cpu = capture->waits_for_gil = false;
+    capture->is_cached = false;
+    capture->state = STATE_RUNNING;
+    capture->call = 0;
     capture->timeslices = 0;
     capture->stops = 0;
     snapshot_reset(&capture->snapshot);
@@ -190,15 +193,15 @@ static bool take_blocked(struct process *process, struct capture *capture,
 {
     struct thread *thread = &process->threads.items[capture->thread];
     struct procfs_syscall after;
-    uint64_t timeslices;
+    struct procfs_schedstat sched;
 
     capture->regs = regs_of_place(cfi_arch_host(), before->program_counter, before->stack_pointer);
     capture->regs.signature = regs_host_signature();
     capture_copy_state(process, capture);
     capture->snapshot.live = NULL;
     if (thread_files_syscall(&thread->files, &after) != ERR_OK || !same_call(before, &after) ||
-        thread_files_timeslices(&thread->files, &timeslices) != ERR_OK ||
-        capture->timeslices != timeslices)
+        thread_files_schedstat(&thread->files, &sched) != ERR_OK ||
+        capture->timeslices != sched.timeslices)
         return false;
     if (capture->has_native) {
         capture_walk(process, capture);
@@ -267,33 +270,43 @@ static bool holds_gil(const struct process *process, const struct python_thread 
     return holds;
 }
 
-/* Whether the thread has not run since it was found blocked. One that was woken and waits for a CPU
- * still stands there. */
-static bool is_still_blocked(const struct thread *thread)
+/* Whether the thread has not run since the given look, at which it was blocked. */
+static bool has_not_run(const struct thread *thread, uint64_t timeslices)
 {
-    return thread->timeslices && thread->timeslices == thread->blocked_timeslices;
-}
-
-/* Whether a thread that is not on a CPU still stands where its cached stack was taken. */
-static bool is_unchanged(const struct thread *thread, struct capture *capture)
-{
-    capture->is_cached = capture->is_taken =
-        thread->timeslices && thread->timeslices == thread->cached_timeslices;
-    if (!capture->is_cached)
-        thread_files_timeslices(&thread->files, &capture->timeslices);
-    return capture->is_cached;
+    return thread->timeslices && thread->timeslices == timeslices;
 }
 
 /* A call that ends at a time goes on under another number after a stop, with its arguments. */
-static bool waits_for_gil(const struct process *process, const struct capture *capture,
-                          const struct procfs_syscall *call)
+static bool waits_for_gil(const struct process *process, const struct capture *capture, long number,
+                          uint64_t argument)
 {
-    if (call->is_running || (call->number != SYS_futex && call->number != SYS_restart_syscall))
+    if (number != SYS_futex && number != SYS_restart_syscall)
         return false;
     for (size_t i = 0; i < capture->state_count; i++)
-        if (python_waits_for_gil(&process->python, &capture->states[i], call->argument))
+        if (python_waits_for_gil(&process->python, &capture->states[i], argument))
             return true;
     return false;
+}
+
+static void set_call(const struct process *process, struct capture *capture, long number,
+                     uint64_t argument, bool is_blocked)
+{
+    capture->call = (uint32_t)(number + 1);
+    if (is_blocked)
+        capture->state =
+            waits_for_gil(process, capture, number, argument) ? STATE_GIL : STATE_BLOCKED;
+}
+
+/* It may have begun to wait meanwhile: then our stop has ended its call, with EINTR or one of the
+ * kernel's own four numbers that let it go on. */
+void capture_note_call(const struct process *process, struct capture *capture)
+{
+    int64_t result = (int64_t)capture->regs.value[capture->regs.arch->result];
+    bool is_blocked = result == -EINTR || (result <= -512 && result >= -516);
+
+    if (capture->state == STATE_RUNNING && capture->regs.call)
+        set_call(process, capture, (long)capture->regs.call - 1, capture->regs.argument,
+                 is_blocked);
 }
 
 /* Begins a capture of the thread, in the way that disturbs it least. */
@@ -301,9 +314,16 @@ static void take(struct process *process, struct capture *capture,
                  const struct procfs_syscall *call)
 {
     const struct sampler_options *options = &process->run->options;
+    const struct thread *thread = &process->threads.items[capture->thread];
 
-    capture->is_on_cpu = call->is_running;
-    capture->waits_for_gil = waits_for_gil(process, capture, call);
+    if (!call->is_running)
+        set_call(process, capture, call->number, call->argument, true);
+    else if (has_not_run(thread, thread->blocked_timeslices))
+        capture->state = STATE_READY; /* it was woken */
+    if (capture->is_cached) {
+        capture->is_taken = true;
+        return;
+    }
     if (!call->is_running && take_blocked(process, capture, call))
         return;
     capture->is_taken = false;
@@ -323,18 +343,33 @@ static bool is_wanted(const struct process *process, size_t count)
     return count || options->native || !process->has_python || !process->python.threads.length;
 }
 
+/* Where the thread is blocked, if it is. False: that is not known, or it waits for pspy itself. */
+static bool ask_call(struct process *process, struct thread *thread, struct procfs_syscall *ret)
+{
+    if (thread_files_syscall(&thread->files, ret) != ERR_OK)
+        return false;
+    if (!ret->is_running && ret->number < 0 && stops_is_unanswered(process, thread->tid)) {
+        process_lose(process, LOSS_STOP_TIMEOUT);
+        return false;
+    }
+    if (!ret->is_running)
+        thread->blocked_timeslices = thread->timeslices;
+    return true;
+}
+
 /* Begins one thread's sample, or skips the thread. */
 static void begin(struct process *process, size_t index)
 {
     const struct sampler_options *options = &process->run->options;
     struct thread *thread = &process->threads.items[index];
     const struct python_thread *states = NULL;
+    struct procfs_schedstat sched;
     struct procfs_syscall call;
     struct capture *capture;
     size_t count = 0;
 
     if (thread->state == 'Z' || thread->state == 'X' || !process_look(process, thread) ||
-        (!options->idle && is_still_blocked(thread)))
+        (!options->idle && thread->is_asleep))
         return;
     if (process->has_python)
         count = python_find_thread(&process->python, thread->inner_tid, &states);
@@ -344,14 +379,17 @@ static void begin(struct process *process, size_t index)
     capture = add_capture(process, index);
     capture->states = states;
     capture->state_count = count;
-    if (options->idle && !options->gil && is_unchanged(thread, capture))
-        return;
-    if (thread_files_syscall(&thread->files, &call) != ERR_OK) {
-        process->captures_used--;
+    capture->is_cached =
+        options->idle && !options->gil && has_not_run(thread, thread->cached_timeslices);
+    if (capture->is_cached && thread->is_asleep) {
+        capture->is_taken = true;
+        capture->state = thread->cached.state;
+        capture->call = thread->cached.call;
         return;
     }
-    thread->blocked_timeslices = call.is_running ? 0 : thread->timeslices;
-    if ((!call.is_running && !options->idle) ||
+    if (options->idle && thread_files_schedstat(&thread->files, &sched) == ERR_OK)
+        capture->timeslices = sched.timeslices;
+    if (!ask_call(process, thread, &call) || (!call.is_running && !options->idle) ||
         (options->gil && !holds_gil(process, states, count)))
         process->captures_used--;
     else

@@ -184,7 +184,7 @@ static struct folded add(const struct folding *folding, struct folded to, frame_
     if (goes)
         return to;
     to.stack = profile_stack(folding->profile, to.stack, frame);
-    to.has_frame |= profile_frame_info(folding->profile, frame)->kind != FRAME_MARKER;
+    to.has_frame |= profile_frame_info(folding->profile, frame)->kind < FRAME_MARKER;
     return to;
 }
 
@@ -196,7 +196,7 @@ static struct folded leave_start(const struct folding *folding, stack_id start, 
     struct folded node = folding->nodes[start.v];
     bool is_python, is_empty = start.v == STACK_EMPTY.v || start.v == node.stack.v;
 
-    if (info->kind == FRAME_MARKER)
+    if (info->kind >= FRAME_MARKER)
         return add(folding, node, frame);
     if (class == FOLD_START || class == FOLD_MAIN || (class == FOLD_AWAY && is_empty)) {
         node.state = class == FOLD_MAIN ? AT_MAIN : AT_START;

@@ -17,6 +17,11 @@ struct path_step {
     stack_id stack; /* that ends with it */
 };
 
+/* ns since a thread began. */
+struct thread_times {
+    uint64_t user, system, running, ready; /* running: both, counted more finely; 0: not known */
+};
+
 /* A thread of the process, found again by its tid in each tick. */
 struct thread {
     pid_t tid;
@@ -26,19 +31,24 @@ struct thread {
     char state;          /* as of that tick: R, S, D, ... */
     struct thread_files files;
     uint64_t timeslices,
-        looked; /* how often it was put on a CPU, as of tick `looked`; 0: unknown */
-    uint64_t blocked_timeslices; /* with as many it was found blocked; 0: never */
-    uint64_t asked_timeslices;   /* with as many it was asked for children while blocked */
-    uint32_t profile_thread;     /* TABLE_NONE until its first sample */
-    frame_id root_frame;         /* with the option `threads` */
-    bool walk_stopped;       /* its stack is spread over places that only live reading reaches */
-    unsigned whole_readings; /* in a row, without a torn one */
+        looked;                 /* how often it was put on a CPU, as of tick `looked`; 0: unknown */
+    struct thread_times before; /* the recording */
+    struct thread_times times;  /* as of the last look */
+    uint64_t last_run;          /* when a look found that it had run, ns of clock_now */
+    bool is_asleep;             /* blocked for so long that it is not looked at more closely */
+    uint64_t unseen_ready;      /* ns that it waited for a CPU while taken for asleep */
+    uint64_t runnable_weight, ready_weight; /* ns of its samples: on a CPU or ready; ready */
+    uint64_t blocked_timeslices;            /* with as many it was found blocked; 0: never */
+    uint64_t asked_timeslices; /* with as many it was asked for children while blocked */
+    uint32_t profile_thread;   /* TABLE_NONE until its first sample */
+    frame_id root_frame;       /* with the option `threads` */
+    bool walk_stopped;         /* its stack is spread over places that only live reading reaches */
+    unsigned whole_readings;   /* in a row, without a torn one */
     struct python_view view;
     VEC(struct path_step) path; /* of its last stack, root first */
     /* Of a thread that has not run since its stack was taken. */
     uint64_t cached_timeslices; /* 0: nothing cached */
-    stack_id cached_stack;
-    uint8_t cached_end, cached_flags;
+    struct sample cached;       /* its stack, end, state, flags and call */
 };
 
 /* One thread's state at one moment. Buffers are kept from tick to tick. */
@@ -47,13 +57,13 @@ struct capture {
     struct hold hold;
     const struct python_thread *states; /* its Python thread states, in process.python.threads */
     size_t state_count;
-    bool is_due;     /* its thread is to be stopped for it */
-    bool is_taken;   /* holds a sample */
-    bool has_python; /* `python` was read */
-    bool has_native; /* `regs` and the stack copy were taken */
-    bool is_cached;  /* the thread's cached stack still holds */
-    bool is_on_cpu;
-    bool waits_for_gil;
+    bool is_due;         /* its thread is to be stopped for it */
+    bool is_taken;       /* holds a sample */
+    bool has_python;     /* `python` was read */
+    bool has_native;     /* `regs` and the stack copy were taken */
+    bool is_cached;      /* the thread's cached stack still holds */
+    uint8_t state;       /* enum sample_state; STATE_RUNNING may yet be STATE_READY */
+    uint32_t call;       /* as struct sample's */
     uint64_t timeslices; /* of a blocked thread, before it was read; 0: unknown */
     struct regs regs;
     struct snapshot snapshot; /* window 0: the stack */
@@ -86,10 +96,12 @@ struct sampler {
     struct module_list modules;
     struct ufunc_loops loops; /* NumPy's, to name native frames */
     VEC(struct process *) processes;
-    unsigned asking;   /* processes that have threads which were asked to stop */
-    sigset_t old_mask; /* ours, before the first of them was */
-    bool has_rounds;   /* several ticks share one look at what seldom changes */
-    uint64_t end;      /* of the recording, ns of clock_now; SAMPLER_FOREVER */
+    unsigned asking;      /* processes that have threads which were asked to stop */
+    sigset_t old_mask;    /* ours, before the first of them was */
+    bool has_rounds;      /* several ticks share one look at what seldom changes */
+    uint64_t now;         /* of this tick, ns of clock_now */
+    uint64_t start_ticks; /* of the recording, as procfs_stat.start_time */
+    uint64_t end;         /* of the recording, ns of clock_now; SAMPLER_FOREVER */
     uint64_t next_progress;
     pid_t snapshot;     /* our process that writes one; 0: none */
     unsigned snapshots; /* begun */
@@ -169,6 +181,19 @@ void process_read_loops(struct process *process, uint64_t now);
 /* Counts a sample that does not exist. */
 void process_lose(struct process *process, enum loss_cause cause);
 
+/* times.c: where threads' time goes. */
+/* As procfs_stat.start_time. */
+uint64_t times_now(void);
+/* What a new thread has used before the recording. */
+void times_begin(const struct sampler *sampler, struct thread *thread,
+                 const struct procfs_stat *stat);
+void times_note_stat(struct thread *thread, const struct procfs_stat *stat);
+void times_note_sched(struct thread *thread, const struct procfs_schedstat *sched, uint64_t now);
+/* The state of a sample that is STATE_RUNNING or, for sure, STATE_READY. */
+enum sample_state times_choose(struct thread *thread, enum sample_state state, uint64_t weight);
+/* Brings the profile up to date. */
+void times_tell(struct profile *profile, const struct thread *thread);
+
 /* capture.c: taking the state of the threads; fills process->captures. What is due then is left to
  * stops_take: all are looked at before the first is asked to stop, and none waits for what the
  * others cost. */
@@ -180,9 +205,14 @@ void capture_walk(struct process *process, struct capture *capture);
  * is taken away: do that before it goes on. */
 void capture_copy_state(struct process *process, struct capture *capture);
 
+/* Of a thread that was stopped: the system call that it is in. */
+void capture_note_call(const struct process *process, struct capture *capture);
+
 /* stops.c: stops the threads of all captures that are due, of all processes, copies their state,
  * lets them go. */
 void stops_take(struct sampler *sampler);
+/* Whether the thread was asked to stop before, and has not been seen to do so. */
+bool stops_is_unanswered(const struct process *process, pid_t tid);
 /* Between ticks: releases threads that stopped too late, waiting for them until `deadline`. */
 void stops_settle(struct process *process, uint64_t deadline);
 

@@ -70,8 +70,9 @@ struct process *process_create(struct sampler *sampler, struct target *target,
     return process;
 }
 
-static void forget_thread(struct thread *thread)
+static void forget_thread(struct process *process, struct thread *thread)
 {
+    times_tell(process->run->profile, thread);
     thread_files_close(&thread->files);
     python_view_deinit(&thread->view);
     vec_deinit(&thread->path);
@@ -80,7 +81,7 @@ static void forget_thread(struct thread *thread)
 static void forget_threads(struct process *process)
 {
     vec_each (thread, &process->threads)
-        forget_thread(thread);
+        forget_thread(process, thread);
     vec_reset(&process->threads);
 }
 
@@ -290,6 +291,7 @@ static void meet_thread(struct process *process, pid_t tid, uint64_t tick, uint6
     }
     thread.start_time = stat.start_time;
     thread.state = stat.state;
+    times_begin(process->sampler, &thread, &stat);
     vec_push(&process->threads, thread);
     if (process->has_threads)
         process->churn_end = now + CHURN_TIME;
@@ -298,16 +300,20 @@ static void meet_thread(struct process *process, pid_t tid, uint64_t tick, uint6
 bool process_look(struct process *process, struct thread *thread)
 {
     uint64_t tick = process->run->profile->ticks;
+    struct procfs_schedstat sched;
 
     if (thread->looked == tick)
         return true;
     thread->looked = tick;
-    return thread_files_timeslices(&thread->files, &thread->timeslices) == ERR_OK;
+    if (thread_files_schedstat(&thread->files, &sched) != ERR_OK)
+        return false;
+    times_note_sched(thread, &sched, process->sampler->now);
+    return true;
 }
 
 /* A descriptor of /proc stays with the thread it was opened for: reading it fails once that ended.
- * Of a thread that has not run since it was found blocked nothing more is read: it costs a program
- * with many threads nothing that most of them wait. */
+ * Of a thread that is asleep nothing more is read: it costs a program with many threads nothing
+ * that most of them wait. */
 static bool look_at(struct process *process, struct thread *thread, uint64_t tick)
 {
     struct procfs_stat stat;
@@ -315,11 +321,12 @@ static bool look_at(struct process *process, struct thread *thread, uint64_t tic
     if (!process_look(process, thread))
         return false;
     thread->seen = tick;
-    if (thread->timeslices && thread->timeslices == thread->blocked_timeslices)
+    if (thread->is_asleep)
         return true;
     if (thread_files_stat(&thread->files, &stat) != ERR_OK || stat.start_time != thread->start_time)
         return false;
     thread->state = stat.state;
+    times_note_stat(thread, &stat);
     return true;
 }
 
@@ -333,7 +340,7 @@ static void drop_unseen(struct process *process, uint64_t tick)
         if (thread->seen == tick)
             process->threads.items[kept++] = *thread;
         else
-            forget_thread(thread);
+            forget_thread(process, thread);
     }
     process->threads.length = kept;
 }

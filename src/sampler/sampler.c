@@ -87,6 +87,18 @@ static void add_samples(struct process *process, const struct schedule *schedule
     process_read_loops(process, now);
 }
 
+/* The threads' last times. */
+static void end_times(struct process *process)
+{
+    struct procfs_stat stat;
+
+    vec_each (thread, &process->threads) {
+        if (thread_files_stat(&thread->files, &stat) == ERR_OK)
+            times_note_stat(thread, &stat);
+        times_tell(process->run->profile, thread);
+    }
+}
+
 /* What is still to be learnt of a process, which may have ended. */
 static void end_process(struct process *process, uint64_t patience)
 {
@@ -95,6 +107,7 @@ static void end_process(struct process *process, uint64_t patience)
     process_confirm(process);
     stops_settle(process, clock_now() + patience);
     process_name_threads(process);
+    end_times(process);
     if (!process->has_ended)
         process_read_loops(process, UINT64_MAX);
     process_destroy(process);
@@ -120,6 +133,7 @@ static void tick(struct sampler *sampler, struct schedule *schedule, uint64_t no
 
     if (weight > LONGEST_WEIGHT * schedule->interval)
         weight = LONGEST_WEIGHT * schedule->interval;
+    sampler->now = now;
     sampler->run->profile->ticks++;
     if (sampler->run->options.subprocesses)
         children_adopt(sampler);
@@ -212,6 +226,8 @@ static void take_snapshot(struct sampler *sampler, const struct schedule *schedu
     *run->snapshot_wanted = 0;
     sampler->snapshots++;
     vec_each (process, &sampler->processes)
+        end_times(*process);
+    vec_each (process, &sampler->processes)
         process_name_threads(*process);
     sampler->snapshot = fork();
     if (sampler->snapshot < 0)
@@ -294,6 +310,7 @@ static void run_sampler(struct sampler *sampler)
     schedule_init(&schedule, &run->options);
     sampler->has_rounds = schedule.interval < SHORT_INTERVAL;
     sampler->end = schedule.end;
+    sampler->start_ticks = times_now();
     sampler->next_progress = schedule.start + PROGRESS_PAUSE;
     run->profile->start_wall = clock_wall();
     run->end = sample(sampler, &schedule);

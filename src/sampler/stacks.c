@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-#include "pspy/base/clock.h"
+#include "pspy/base/cleanup.h"
+#include "pspy/target/syscalls.h"
 
 #define UNKNOWN_FUNCTION "[unknown Python function]"
 
@@ -298,15 +299,38 @@ static uint8_t flags_of(const struct capture *capture)
     const struct python_stack *python = &capture->python;
     unsigned flags = 0;
 
-    if (capture->is_on_cpu)
-        flags |= SAMPLE_ON_CPU;
-    if (capture->waits_for_gil)
-        flags |= SAMPLE_WAITS_FOR_GIL;
     if (capture->has_python && python->holds_gil)
         flags |= SAMPLE_HOLDS_GIL;
     if (capture->has_python && python->is_collecting)
         flags |= SAMPLE_COLLECTS;
     return (uint8_t)flags;
+}
+
+/* The innermost frame with the option `states`; a thread that simply runs has none. */
+static stack_id with_state(struct process *process, const struct sample *sample)
+{
+    static const char *const waits[SAMPLE_STATES] = {
+        [STATE_READY] = "[waiting for a CPU]",
+        [STATE_GIL] = "[waiting for the GIL]",
+        [STATE_BLOCKED] = "[waiting]",
+    };
+    struct profile *profile = process->run->profile;
+    const char *call = sample->call ? syscall_name(sample->call - 1) : NULL;
+    struct frame_info info = {.kind = FRAME_WAITING};
+    cleanup(strbuf_deinit) struct strbuf name = STRBUF_INIT;
+
+    if (sample->state == STATE_RUNNING && !call)
+        return sample->stack;
+    if (sample->state == STATE_RUNNING) {
+        info.kind = FRAME_SYSTEM;
+        strbuf_addf(&name, "[running in %s]", call);
+    } else if (sample->state == STATE_BLOCKED && call) {
+        strbuf_addf(&name, "[waiting in %s]", call);
+    } else {
+        strbuf_add_text(&name, waits[sample->state]);
+    }
+    info.name = profile_string(profile, name.text);
+    return profile_stack(profile, sample->stack, profile_frame(profile, &info));
 }
 
 /* Gives the thread its place in the profile at its first sample. */
@@ -340,12 +364,10 @@ static bool all_known(const struct capture *capture)
 static void remember(struct thread *thread, const struct capture *capture,
                      const struct sample *sample)
 {
-    bool was_blocked = !capture->is_on_cpu && capture->hold.tid == 0;
+    bool was_blocked = capture->state > STATE_READY && capture->hold.tid == 0;
 
     thread->cached_timeslices = was_blocked && all_known(capture) ? capture->timeslices : 0;
-    thread->cached_stack = sample->stack;
-    thread->cached_end = sample->end;
-    thread->cached_flags = sample->flags;
+    thread->cached = *sample;
     if (sample->end == END_UNREADABLE && capture->has_native)
         thread->walk_stopped = true;
 }
@@ -354,18 +376,23 @@ void stacks_add_sample(struct process *process, struct capture *capture, uint64_
                        uint64_t weight)
 {
     struct thread *thread = &process->threads.items[capture->thread];
-    struct sample sample = {.time = time, .weight = weight};
+    struct sample sample = thread->cached;
 
     enter_thread(process, thread);
-    if (capture->is_cached) {
-        sample.stack = thread->cached_stack;
-        sample.end = thread->cached_end;
-        sample.flags = thread->cached_flags;
-    } else {
+    if (!capture->is_cached) {
         sample.stack = intern_stack(process, capture, &sample.end);
         sample.flags = flags_of(capture);
-        remember(thread, capture, &sample);
     }
+    sample.state = capture->state;
+    sample.call = (uint16_t)capture->call;
+    if (!capture->is_cached)
+        remember(thread, capture, &sample);
+    if (sample.state <= STATE_READY)
+        sample.state = (uint8_t)times_choose(thread, sample.state, weight);
+    if (process->run->options.states)
+        sample.stack = with_state(process, &sample);
     sample.thread = thread->profile_thread;
+    sample.time = time;
+    sample.weight = weight;
     profile_add_sample(process->run->profile, &sample);
 }

@@ -30,7 +30,7 @@ static void repair_call(const struct process *process, const struct hold *hold)
 }
 
 /* Whether an earlier interrupt of the thread still waits for its stop. */
-static bool has_unanswered(const struct process *process, pid_t tid)
+bool stops_is_unanswered(const struct process *process, pid_t tid)
 {
     vec_each (hold, &process->unanswered) {
         if (hold->tid == tid)
@@ -45,7 +45,7 @@ static bool is_held(const struct process *process, pid_t tid)
         if (process->captures.items[i].hold.tid == tid &&
             process->captures.items[i].hold.state == HOLD_ASKED)
             return true;
-    return has_unanswered(process, tid);
+    return stops_is_unanswered(process, tid);
 }
 
 /* A thread that we held is gone. If it called exec it is there under the process's id, and still
@@ -89,7 +89,7 @@ static void ask(struct process *process, struct capture *capture)
     pid_t tid = process->threads.items[capture->thread].tid;
     enum err err;
 
-    if (has_unanswered(process, tid)) {
+    if (stops_is_unanswered(process, tid)) {
         process_lose(process, LOSS_STOP_TIMEOUT);
         return;
     }
@@ -126,6 +126,7 @@ static void take_stopped(struct process *process, struct capture *capture)
         if (capture->has_native && process->threads.items[capture->thread].walk_stopped)
             capture_walk(process, capture);
         capture->is_taken = true;
+        capture_note_call(process, capture);
         /* Nearly no thread stands so; the registers are known, so the others cost no more calls. */
         if ((int64_t)capture->regs.value[capture->regs.arch->result] == -EINTR)
             repair_call(process, &capture->hold);

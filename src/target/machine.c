@@ -50,6 +50,8 @@ struct regs machine_regs(const struct user_regs_struct *user)
     };
 
     regs.known = (1ull << regs.arch->count) - 1;
+    regs.call = (long)user->orig_rax >= 0 ? (uint32_t)user->orig_rax + 1 : 0;
+    regs.argument = user->rdi;
     return regs;
 }
 

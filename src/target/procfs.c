@@ -80,7 +80,15 @@ static bool take_number(const char **text, uint64_t *ret)
 bool procfs_parse_stat(const char *text, struct procfs_stat *ret)
 {
     /* By number in proc(5). */
-    enum { PARENT = 4, THREADS = 20, START_TIME = 22, START_CODE = 26, START_STACK = 28 };
+    enum {
+        PARENT = 4,
+        USER = 14,
+        SYSTEM,
+        THREADS = 20,
+        START_TIME = 22,
+        START_CODE = 26,
+        START_STACK = 28
+    };
     const char *at = strrchr(text, ')');
     uint64_t field[START_STACK + 1] = {0};
     char state;
@@ -96,6 +104,8 @@ bool procfs_parse_stat(const char *text, struct procfs_stat *ret)
                                 .parent = (int)field[PARENT],
                                 .threads = (int)field[THREADS],
                                 .start_time = field[START_TIME],
+                                .user = field[USER],
+                                .system = field[SYSTEM],
                                 .start_code = field[START_CODE],
                                 .start_stack = field[START_STACK]};
     return true;
@@ -141,18 +151,17 @@ bool procfs_parse_syscall(const char *text, struct procfs_syscall *ret)
     return true;
 }
 
-bool procfs_parse_schedstat(const char *text, uint64_t *ret_slices)
+bool procfs_parse_schedstat(const char *text, struct procfs_schedstat *ret)
 {
-    uint64_t value;
+    struct procfs_schedstat found;
     char *end;
 
-    for (unsigned skipped = 0; skipped < 2; skipped++, text++)
-        if (!(text = strchr(text, ' ')))
-            return false;
-    value = strtoull(text, &end, 10);
+    if (!take_number(&text, &found.running) || !take_number(&text, &found.ready))
+        return false;
+    found.timeslices = strtoull(text, &end, 10);
     if (end == text || *end != '\n') /* cut off */
         return false;
-    *ret_slices = value;
+    *ret = found;
     return true;
 }
 

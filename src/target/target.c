@@ -387,12 +387,12 @@ enum err thread_files_syscall(const struct thread_files *files, struct procfs_sy
     return procfs_parse_syscall(text, ret) ? ERR_OK : ERR_UNREADABLE;
 }
 
-enum err thread_files_timeslices(const struct thread_files *files, uint64_t *ret)
+enum err thread_files_schedstat(const struct thread_files *files, struct procfs_schedstat *ret)
 {
     char text[128];
     enum err err;
 
-    *ret = 0;
+    *ret = (struct procfs_schedstat){0};
     if (files->schedstat_fd < 0)
         return ERR_OK;
     err = read_text(files->schedstat_fd, text, sizeof(text));

@@ -72,9 +72,10 @@ def functions_by_thread(recording):
 
 def test_threads_states(holder, run_pspy, every_python):
     recording = record(run_pspy, holder.pid, "-i", "-t", duration=0.5)
-    found = re.search(r"threads: (\d+) running \((\d+) with the GIL\), (\d+) waiting for the GIL, (\d+) idle",
-                      recording.stderr)
-    running, holding, waiting, idle = map(int, found.groups())
+    found = re.search(r"threads: (\d+) running and (\d+) waiting for a CPU \((\d+) of them with the GIL\), "
+                      r"(\d+) waiting for the GIL, (\d+) idle", recording.stderr)
+    running, ready, holding, waiting, idle = map(int, found.groups())
+    running += ready
     counts = {tid: sum(stacks.values()) for (tid, _), stacks in recording.by_thread.items()}
     assert functions_by_thread(recording) == {holder.statement["holding"]: {"<module>"},
                                               holder.statement["waiting"]: {"wants_the_gil"},
@@ -196,3 +197,63 @@ def test_depth_limit(start_target, run_pspy, tmp_path, limit):
         wanted = whole if limit >= 603 else [*whole[:limit // 2], "[frames left out]", *whole[limit // 2 - limit:]]
         assert names == wanted, show(frames)
     assert ("truncated" in recording.incomplete) == (limit < 603)
+
+
+def test_waits_are_named(holder, run_pspy, every_python):
+    """Innermost frames of waiting threads; one that runs has none."""
+    recording = record(run_pspy, holder.pid, "-i", "-t", "--states", duration=0.5)
+    names = functions_by_thread(recording)
+    assert names[holder.statement["idle"]] == {"[waiting in read]"}
+    assert names[holder.statement["holding"]] <= {"<module>", "[waiting for a CPU]"}
+    if not is_free_threaded(every_python):
+        assert "[waiting for the GIL]" in names[holder.statement["waiting"]]
+        assert names[holder.statement["waiting"]] <= {"[waiting for the GIL]", "wants_the_gil", "[waiting for a CPU]",
+                                                      "[running in futex]"}
+
+
+WAITS = {"pipe": "[waiting in read]", "poll": "[waiting in poll]", "lock": "[waiting in futex]",
+         "sleeps": "[waiting in clock_nanosleep]", "half": "[waiting in clock_nanosleep]"}
+
+
+def states_of(path):
+    """{tid: [(state, seconds)]} of a speedscope file that was recorded with --states."""
+    data = json.loads(path.read_text())
+    names = [frame["name"] for frame in data["shared"]["frames"]]
+    found = {}
+    for profile in data["profiles"]:
+        tid = int(re.search(r"Thread (\d+)", profile["name"])[1])
+        leaves = (names[stack[-1]] if stack else None for stack in profile["samples"])
+        found[tid] = [("running" if leaf[0] != "[" else leaf, weight / 1e9)
+                      for leaf, weight in zip(leaves, profile["weights"]) if leaf]
+    return found
+
+
+def check_share(samples, holds, wanted, why):
+    weights = [weight for _, weight in samples]
+    size = sum(weights) ** 2 / sum(weight ** 2 for weight in weights)  # of as many equal ones
+    seen = sum(weight for name, weight in samples if holds(name)) / sum(weights)
+    tolerance = 5 * math.sqrt(max(wanted * (1 - wanted), 0.01) / size) + 2 / size
+    assert abs(seen - wanted) <= tolerance, f"{seen:.3f} of {len(samples)} samples, stated {wanted:.3f}: {why}"
+
+
+def test_where_time_goes(run_pspy, build, tmp_path):
+    """Threads of which each does another thing, by what the kernel says to them themselves."""
+    path = tmp_path / "profile.speedscope.json"
+    done = run_pspy(["record", "-i", "-r", "250", "--states", "-o", path, "--", build / "sample_targets/states"], check=0)
+    states = states_of(path)
+    threads = json.loads(done.stdout)["threads"]
+    for thread in threads:
+        samples = states[thread["tid"]]
+        names = {name for name, _ in samples}
+        check_share(samples, lambda name: name == "[waiting for a CPU]", thread["ready"] / thread["wall"], thread)
+        if thread["name"] in WAITS:  # a sleep goes on under another number after a stop
+            assert {name for name in names if name.startswith("[waiting in ")} <= {
+                WAITS[thread["name"]], "[waiting in restart_syscall]"}
+        if thread["name"] == "kernel":
+            check_share(samples, lambda name: name == "[running in read]", thread["system"] / thread["wall"], thread)
+        check_share(samples, lambda name: "running" in name, (thread["user"] + thread["system"]) / thread["wall"], thread)
+    told = {name: float(seconds) for seconds, name in re.findall(
+        r"([\d.]+) s (user|system|waiting for a CPU)", re.search(r"^pspy: CPU time: (.*)", done.stderr, re.M)[1])}
+    for name, key in ("user", "user"), ("system", "system"), ("waiting for a CPU", "ready"):
+        stated = sum(thread[key] for thread in threads)
+        assert 0.8 * stated - 0.2 <= told[name] <= stated + 0.1, (name, told, threads)  # less: after the last tick

@@ -44,7 +44,7 @@ static void make_frames(void)
 
 static void add_sample(const char *stack, uint64_t weight)
 {
-    struct sample sample = {.weight = weight, .end = END_GUESSED, .flags = SAMPLE_ON_CPU};
+    struct sample sample = {.weight = weight, .end = END_GUESSED, .state = STATE_RUNNING};
 
     for (; *stack; stack++)
         for (size_t i = 0; i < LETTERS; i++)

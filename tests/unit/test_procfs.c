@@ -225,14 +225,17 @@ static void check_syscall(const char *text, long number, uint64_t sp, uint64_t p
 static void test_schedstat(void)
 {
     const char *text = "5117036 402113 31\n";
-    uint64_t slices = 0;
+    struct procfs_schedstat got = {0};
 
-    tap_ok(procfs_parse_schedstat(text, &slices) && slices == 31, "schedstat");
-    tap_ok(procfs_parse_schedstat("0 0 0\n", &slices) && slices == 0, "schedstat, not counted");
+    tap_ok(procfs_parse_schedstat(text, &got) && got.running == 5117036 && got.ready == 402113 &&
+               got.timeslices == 31,
+           "schedstat");
+    tap_ok(procfs_parse_schedstat("0 0 0\n", &got) && got.timeslices == 0,
+           "schedstat, not counted");
     for (size_t length = 0; length < strlen(text); length++) {
         char *torn = prefix(text, length);
 
-        tap_ok(!procfs_parse_schedstat(torn, &slices), "schedstat, %zu bytes of it", length);
+        tap_ok(!procfs_parse_schedstat(torn, &got), "schedstat, %zu bytes of it", length);
         free(torn);
     }
 }

@@ -35,6 +35,7 @@ struct record_options {
     bool function;
     bool nolineno;
     bool columns;
+    bool states;
     bool full_filenames;
     bool nonblocking;
     bool flame;

@@ -38,7 +38,10 @@ enum frame_kind {
     FRAME_SITE,        /* Python code of site-packages or dist-packages */
     FRAME_NATIVE,      /* C, C++, Fortran, Rust: the program's, an extension's or a library's */
     FRAME_INTERPRETER, /* C code of the Python interpreter */
-    FRAME_MARKER,      /* not code: a thread, a process, a note that something is missing */
+    /* From here on it is no code. */
+    FRAME_MARKER,  /* a thread, a process, a note that something is missing */
+    FRAME_SYSTEM,  /* the system call in which a thread runs */
+    FRAME_WAITING, /* what a thread waits for */
     FRAME_KINDS,
 };
 
@@ -92,11 +95,18 @@ enum loss_cause {
 const char *loss_cause_name(enum loss_cause cause);
 const char *stack_end_name(enum stack_end end);
 
+/* What a thread does at a sample. */
+enum sample_state {
+    STATE_RUNNING, /* on a CPU */
+    STATE_READY,   /* waits for a CPU */
+    STATE_GIL,     /* waits for Python's global interpreter lock */
+    STATE_BLOCKED, /* waits for something else */
+    SAMPLE_STATES,
+};
+
 enum sample_flags {
-    SAMPLE_ON_CPU = 1 << 0,
-    SAMPLE_HOLDS_GIL = 1 << 1,
-    SAMPLE_WAITS_FOR_GIL = 1 << 2,
-    SAMPLE_COLLECTS = 1 << 3, /* garbage */
+    SAMPLE_HOLDS_GIL = 1 << 0,
+    SAMPLE_COLLECTS = 1 << 1, /* garbage */
 };
 
 struct sample {
@@ -105,13 +115,19 @@ struct sample {
     uint32_t thread; /* index in profile.threads */
     stack_id stack;
     uint8_t end;   /* enum stack_end */
+    uint8_t state; /* enum sample_state */
     uint8_t flags; /* enum sample_flags */
+    uint16_t
+        call; /* the system call that the thread runs or waits in, plus 1; 0: none or unknown */
 };
 
 struct profile_thread {
     uint32_t process; /* index in profile.processes */
     int tid;
     string_id name;
+    /* While it was recorded, in ns, as the kernel counts: in steps of its clock tick. */
+    uint64_t user, system;
+    uint64_t ready; /* ready to run, without a CPU; 0: also where the kernel does not count */
 };
 
 struct profile_process {

@@ -32,6 +32,7 @@ struct sampler_options {
     bool columns;     /* of the instruction within the line */
     size_t max_depth; /* frames of a stack; the middle of a deeper one is left out */
     bool full_filenames;
+    bool states;       /* an innermost frame for what a thread waits for or in */
     bool subprocesses; /* all descendants too, with a root frame for each process */
 };
 

@@ -27,8 +27,9 @@ struct procfs_stat {
     char state; /* R S D T t Z X ... */
     int parent;
     int threads;
-    uint64_t start_time; /* clock ticks since boot: with the pid it names a process for good */
-    uint64_t start_code; /* these two are random from exec to exec; 0 without permission */
+    uint64_t start_time;   /* clock ticks since boot: with the pid it names a process for good */
+    uint64_t user, system; /* CPU time in clock ticks, as much as was counted until now */
+    uint64_t start_code;   /* these two are random from exec to exec; 0 without permission */
     uint64_t start_stack;
 };
 
@@ -47,10 +48,16 @@ struct procfs_syscall {
 /* Parses /proc/PID/task/TID/syscall: "running", "-1 SP PC" or "NR A0 A1 A2 A3 A4 A5 SP PC". */
 bool procfs_parse_syscall(const char *text, struct procfs_syscall *ret);
 
-/* Parses /proc/PID/task/TID/schedstat: how often the thread was put on a CPU, the last of
- *   5117036 402113 31     (ns on a CPU, ns waiting for one, timeslices)
+struct procfs_schedstat {
+    uint64_t running;    /* ns on a CPU */
+    uint64_t ready;      /* ns waiting for one, until it was last put on one */
+    uint64_t timeslices; /* how often it was put on a CPU */
+};
+
+/* Parses /proc/PID/task/TID/schedstat, these three; all 0 where the kernel does not count:
+ *   5117036 402113 31
  */
-bool procfs_parse_schedstat(const char *text, uint64_t *ret_slices);
+bool procfs_parse_schedstat(const char *text, struct procfs_schedstat *ret);
 
 /* The value behind "Name:" in a /proc/PID/status text, up to the line's end; NULL if absent. */
 const char *procfs_status_field(const char *text, const char *name);

@@ -14,6 +14,8 @@ struct regs {
     const struct cfi_arch *arch; /* whose numbers these are */
     uint64_t known;     /* bit N: value[N] is known; a blocked thread shows only sp and pc */
     uint64_t signature; /* the bits of a return address that may hold a signature */
+    uint32_t call; /* the system call that a stopped thread was in, plus 1; 0: none, or not known */
+    uint64_t argument; /* of that call, the first */
     uint64_t value[REGS_LIMIT];
 };
 

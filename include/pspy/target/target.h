@@ -93,10 +93,8 @@ enum err thread_files_open(const struct target *target, pid_t tid, struct thread
 void thread_files_close(struct thread_files *files);
 enum err thread_files_stat(const struct thread_files *files, struct procfs_stat *ret);
 enum err thread_files_syscall(const struct thread_files *files, struct procfs_syscall *ret);
-/* How often the thread was put on a CPU; 0, also on failure, if the kernel does not count.
- * ERR_GONE.
- */
-enum err thread_files_timeslices(const struct thread_files *files, uint64_t *ret);
+/* All 0, also on failure, if the kernel does not count. ERR_GONE. */
+enum err thread_files_schedstat(const struct thread_files *files, struct procfs_schedstat *ret);
 
 /* The thread's id inside its own pid namespace. */
 pid_t target_namespace_tid(const struct target *target, pid_t tid);
