@@ -32,7 +32,7 @@ static volatile int forward_later;               /* a signal that came before th
 static bool interrupt_is_ignored;
 
 struct recording {
-    struct record_options options;
+    struct record_options options; /* their lists and filter are borrowed */
     char *path;
     struct sink *sink;
     struct sudo_user user; /* the one who called sudo */
@@ -249,6 +249,8 @@ static void sample(struct recording *recording)
     progress_init(&recording->progress, &recording->target, recording->options.program != NULL);
     sampler_run(&recording->run);
     progress_end(&recording->progress);
+    if (recording->options.filter.rules.length)
+        filter_apply(&recording->options.filter, &recording->profile);
 }
 
 static enum err write_profile(struct recording *recording, struct error *why)
@@ -390,16 +392,18 @@ static int run_alone(struct recording *recording)
 
 int record_run(const struct command *command, int argc, char **argv)
 {
+    cleanup(record_options_deinit) struct record_options options = {.help = false};
     struct recording recording = {.target = {.proc_fd = -1, .stat_fd = -1, .root_fd = -1}};
     struct error why = ERROR_INIT;
     int status;
 
-    if (record_options_parse(argc, argv, &recording.options, &why))
+    if (record_options_parse(argc, argv, &options, &why))
         return command_fail(&why);
-    if (recording.options.help)
+    if (options.help)
         return command_print_help(command);
+    recording.options = options;
     recording.has_user = sudo_user(&recording.user);
-    if (recording.options.left_out)
+    if (options.left_out)
         return run_alone(&recording);
     profile_init(&recording.profile);
     handle_signals(&recording);

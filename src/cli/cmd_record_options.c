@@ -141,6 +141,34 @@ static const struct option_spec table[] = {
                   "With --idle also while it waits and holds the lock.",
     },
     {
+        OPTION_LIST(values, include),
+        .name = "include",
+        .value_name = "WHAT=REGEX",
+        .group = SAMPLING,
+        .help = "only samples whose thread, module or function matches, such as thread=^worker, "
+                "module=numpy or function=^read; may be given several times",
+        .manual = "Keep only samples that match: thread=REGEX by the thread's name, module=REGEX "
+                  "by the file of any frame of the stack, function=REGEX by the name of any frame "
+                  "of the stack. REGEX is a POSIX extended regular expression, as in regex(7), "
+                  "that may match anywhere in the text. The file is the full path of the source "
+                  "file, or of the executable or library for native code whose lines are not "
+                  "known. The frames of processes and threads that --subprocesses and --threads "
+                  "put at the root are no functions. The option may be given several times: then "
+                  "one of the expressions for the thread must match, one of those for the module "
+                  "and one of those for the function, as far as there are any. Stacks stay whole, "
+                  "with the callers of what matched.",
+    },
+    {
+        OPTION_LIST(values, exclude),
+        .name = "exclude",
+        .value_name = "WHAT=REGEX",
+        .group = SAMPLING,
+        .help = "no samples that match, see --include; may be given several times",
+        .manual = "Leave out samples that match, also those that --include would keep. WHAT and "
+                  "REGEX are those of --include. The option may be given several times: one "
+                  "match suffices.",
+    },
+    {
         OPTION_FLAG(values, nonblocking),
         .name = "nonblocking",
         .group = SAMPLING,
@@ -393,6 +421,23 @@ static enum err choose_ranks(struct record_options *options, struct error *why)
     return err;
 }
 
+static enum err add_rules(const option_list *texts, enum filter_effect effect,
+                          struct filter *filter, struct error *why)
+{
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < texts->length && err == ERR_OK; i++)
+        err = filter_add(filter, effect, texts->items[i], why);
+    return err;
+}
+
+static enum err compile_filter(struct record_options *options, struct error *why)
+{
+    enum err err = add_rules(&options->include, FILTER_INCLUDE, &options->filter, why);
+
+    return err ? err : add_rules(&options->exclude, FILTER_EXCLUDE, &options->filter, why);
+}
+
 enum err record_options_parse(int argc, char **argv, struct record_options *ret, struct error *why)
 {
     struct record_options options = {
@@ -410,10 +455,21 @@ enum err record_options_parse(int argc, char **argv, struct record_options *ret,
             err = check_conflicts(&options, why);
         if (!err)
             err = choose_ranks(&options, why);
+        if (!err)
+            err = compile_filter(&options, why);
     }
-    if (!err)
+    if (err)
+        record_options_deinit(&options);
+    else
         *ret = options;
     return err;
+}
+
+void record_options_deinit(struct record_options *options)
+{
+    vec_deinit(&options->include);
+    vec_deinit(&options->exclude);
+    filter_deinit(&options->filter);
 }
 
 /* Ranks start within one second: their names differ by the rank. */

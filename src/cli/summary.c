@@ -63,6 +63,15 @@ static void print_counts(const struct profile *profile)
         fprintf(stderr, "pspy: stacks: %s\n", ends.text);
 }
 
+/* Also where it is none: an expression that never matches may be misspelt. */
+static void print_left_out(const struct record_options *options, const struct profile *profile)
+{
+    if (options->filter.rules.length)
+        fprintf(stderr,
+                "pspy: left out by --include and --exclude: %" PRIu64 " of %" PRIu64 " samples\n",
+                profile->left_out, profile->samples.length + profile->left_out);
+}
+
 /* What the threads did, where it is not just running. */
 static void print_states(const struct profile *profile)
 {
@@ -126,7 +135,11 @@ static void print_python_notice(const struct record_options *options, const stru
 static void print_why_empty(const struct record_options *options, const struct sampler_run *run,
                             const struct profile *profile)
 {
-    if (run->end == SAMPLER_EXITED && profile->ticks < 3)
+    if (profile->left_out)
+        fputs("pspy: no sample fits --include and --exclude: the profile is empty; one without "
+              "them shows which names there are\n",
+              stderr);
+    else if (run->end == SAMPLER_EXITED && profile->ticks < 3)
         fputs("pspy: the program ended before it could be sampled: the profile is empty; a higher "
               "rate (-r 1000) sees shorter ones\n",
               stderr);
@@ -165,6 +178,7 @@ void summary_print(const char *path, const struct record_options *options,
     if (!to_stdout)
         fprintf(stderr, "  %s\n", format->hint);
     print_counts(profile);
+    print_left_out(options, profile);
     print_states(profile);
     print_hottest(profile);
 }
