@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every public header compiles alone, and every source by both compilers, without a warning."""
+import os
 import pathlib
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import pytest
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD") or REPO / "build")  # syscall_names.h is there
 COMPILERS = ("gcc", "clang")
 HEADERS = sorted(path.relative_to(REPO / "include") for path in (REPO / "include").rglob("*.h"))
 LAYERS = sorted(path.name for path in (REPO / "src").iterdir() if list(path.glob("*.c")))
@@ -18,7 +20,7 @@ def flags():
     makefile = (REPO / "Makefile").read_text(encoding="utf-8")
     warnings = re.search(r"^WARNINGS := (.*)$", makefile, re.MULTILINE).group(1).split()
     assert "-Wall" in warnings and "-Wextra" in warnings
-    return ["-std=gnu17", "-D_GNU_SOURCE", f"-I{REPO}/include", "-DPSPY_VERSION=\"0\"", "-O2", *warnings, "-Werror"]
+    return ["-std=gnu17", "-D_GNU_SOURCE", f"-I{REPO}/include", f"-I{BUILD}", "-DPSPY_VERSION=\"0\"", "-O2", *warnings, "-Werror"]
 
 
 def compile_text(compiler, text):

@@ -34,7 +34,7 @@ static volatile int forward_later;               /* a signal that came before th
 static bool interrupt_is_ignored;
 
 struct recording {
-    struct record_options options;
+    struct record_options options; /* their lists and filter are borrowed */
     char *path;
     struct sink *sink;
     struct sudo_user user; /* the one who called sudo */
@@ -266,6 +266,8 @@ static enum err write_profile(struct recording *recording, struct error *why)
     struct sink *sink = recording->sink;
     enum err err;
 
+    if (recording->options.filter.rules.length)
+        filter_apply(&recording->options.filter, &recording->profile);
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error to report */
     recording->sink = NULL;
     err = recording->options.format->write(&recording->profile, &options, sink, why);
@@ -460,16 +462,18 @@ static int run_alone(struct recording *recording)
 
 int record_run(const struct command *command, int argc, char **argv)
 {
+    cleanup(record_options_deinit) struct record_options options = {.help = false};
     struct recording recording = {.target = {.proc_fd = -1, .stat_fd = -1, .root_fd = -1}};
     struct error why = ERROR_INIT;
     int status;
 
-    if (record_options_parse(argc, argv, &recording.options, &why))
+    if (record_options_parse(argc, argv, &options, &why))
         return command_fail(&why);
-    if (recording.options.help)
+    if (options.help)
         return command_print_help(command);
+    recording.options = options;
     recording.has_user = sudo_user(&recording.user);
-    if (recording.options.left_out)
+    if (options.left_out)
         return run_alone(&recording);
     profile_init(&recording.profile);
     handle_signals(&recording);

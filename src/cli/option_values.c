@@ -160,6 +160,16 @@ static enum err store_string(const struct option_spec *spec, const char *text, c
     return ERR_OK;
 }
 
+static enum err store_item(const struct option_spec *spec, const char *text, option_list *ret,
+                           struct error *why)
+{
+    enum err err = store_string(spec, text, &text, why);
+
+    if (err == ERR_OK)
+        vec_push(ret, text);
+    return err;
+}
+
 enum err option_store(const struct option_spec *spec, const char *text, void *values,
                       struct error *why)
 {
@@ -176,6 +186,8 @@ enum err option_store(const struct option_spec *spec, const char *text, void *va
     case OPTION_KIND_STRING:
     case OPTION_KIND_FILE:
         return store_string(spec, text, member, why);
+    case OPTION_KIND_LIST:
+        return store_item(spec, text, member, why);
     case OPTION_KIND_INTEGER:
         return store_integer(spec, text, member, why);
     case OPTION_KIND_NUMBER:

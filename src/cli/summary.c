@@ -72,6 +72,15 @@ static void print_counts(const struct profile *profile)
         fprintf(stderr, "pspy: stacks: %s\n", ends.text);
 }
 
+/* Also where it is none: an expression that never matches may be misspelt. */
+static void print_left_out(const struct record_options *options, const struct profile *profile)
+{
+    if (options->filter.rules.length)
+        fprintf(stderr,
+                "pspy: left out by --include and --exclude: %" PRIu64 " of %" PRIu64 " samples\n",
+                profile->left_out, profile->samples.length + profile->left_out);
+}
+
 /* Where the time of the samples went, in ns. */
 enum where { IN_PYTHON, IN_NATIVE, IN_SYSTEM, IN_WAITING, PLACES };
 
@@ -238,6 +247,10 @@ static void print_why_empty(const struct record_options *options, const struct s
         fputs("pspy: the program ended before --delay-start was over: the profile is empty; give "
               "it fewer seconds\n",
               stderr);
+    else if (profile->left_out)
+        fputs("pspy: no sample fits --include and --exclude: the profile is empty; one without "
+              "them shows which names there are\n",
+              stderr);
     else if (run->end == SAMPLER_EXITED && profile->ticks < 3)
         fputs("pspy: the program ended before it could be sampled: the profile is empty; a higher "
               "rate (-r 1000) sees shorter ones\n",
@@ -281,6 +294,7 @@ void summary_print(const char *path, const struct record_options *options,
     print_time(options, run, profile);
     print_cpu_time(profile);
     print_states(run, profile);
+    print_left_out(options, profile);
     print_hottest(profile);
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 EXIT_PSPY = 125
 COMMANDS = ("record", "completions", "help")
-OPTION_LINE = re.compile(r"^ {2}(?:-(?P<letter>\w), |    )--(?P<name>[\w-]+)(?: (?P<value>[A-Z]+))?(?: |$)", re.M)
+OPTION_LINE = re.compile(r"^ {2}(?:-(?P<letter>\w), |    )--(?P<name>[\w-]+)(?: (?P<value>[A-Z=]+))?(?: |$)", re.M)
 PYSPY_RECORD = {  # py-spy 0.4.3's options of `record` that pspy has: habits and scripts carry over
     "pid": "p", "output": "o", "format": "f", "rate": "r", "duration": "d", "native": "n", "threads": "t", "idle": "i",
     "gil": "g", "subprocesses": "s", "function": "F", "nolineno": None, "full-filenames": None, "nonblocking": None, "help": "h",
@@ -122,6 +122,11 @@ def test_full_disk_is_an_error(pspy):
     ("record --kill -p 1", "leave --kill out"),
     ("record --as-root -p 1", "leave --as-root out"),
     ("record --ranks 0 -p 1", "leave --ranks out"),
+    ("record --include read true", "--include needs WHAT=REGEX with thread, module or function as WHAT, such as function=^read"),
+    ("record --include file=x true", "not 'file=x'"),
+    ("record --exclude thread= true", "--exclude needs a regular expression behind 'thread='"),
+    ("record --exclude function=read( true", "(Unmatched ( or \\(; a \\ lets a character stand for itself), not 'read('"),
+    ("record --include", "--include needs a value: --include WHAT=REGEX"),
     ("record -o %y true", "-o knows no %y"),
     ("completions", "bash, zsh or fish"),
     ("completions tcsh", "bash, zsh or fish"),
@@ -150,7 +155,7 @@ def test_manual_has_the_options_of_record(run_pspy, record_options):
     section = page[page.index(".Ss pspy record\n"):]
     section = section[:section.index("\n.Ss ")]
     found = {}
-    for letter, name, value in re.findall(r'^\.It (?:Fl (\w) , )?Fl -([\w-]+)(?: Ar "(\w+)")?$', section, re.M):
+    for letter, name, value in re.findall(r'^\.It (?:Fl (\w) , )?Fl -([\w-]+)(?: Ar "([\w=]+)")?$', section, re.M):
         found[name] = (letter or None, value or None)
     assert record_options and found == record_options
 

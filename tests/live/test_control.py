@@ -184,9 +184,9 @@ def test_kill_ends_descendants(start_target, pspy, tmp_path):
 
 def test_nothing_is_replayed(stages, start, pspy, tmp_path):
     """While pspy stands still it samples nothing, and afterwards it does not make up for that: speedscope's time axis goes
-    on, with nothing in the gap."""
+    on, with nothing in the gap. (SIGSTOP may meet pspy while a thread stands still for it: not so with --nonblocking.)"""
     path = tmp_path / "x.speedscope.json"
-    profiler = start([pspy, "record", "-r", "200", "-o", path, "-p", str(stages.pid)])
+    profiler = start([pspy, "record", "--nonblocking", "-r", "200", "-o", path, "-p", str(stages.pid)])
     wait_sampling(profiler.pid, stages.pid)
     profiler.signal(signal.SIGSTOP)
     stopped = time.monotonic()

@@ -33,6 +33,7 @@ struct all_kinds {
     bool help, native, nest;
     int locals;
     const char *title, *output;
+    option_list tags;
     int64_t depth;
     double rate;
     uint64_t duration;
@@ -49,6 +50,7 @@ static const struct option_spec all_kinds_table[] = {
     {OPTION_COUNT(struct all_kinds, locals), .letter = 'l', .name = "locals"},
     {OPTION_STRING(struct all_kinds, title), .name = "title", .value_name = "TEXT"},
     {OPTION_FILE(struct all_kinds, output), .letter = 'o', .name = "output", .value_name = "FILE"},
+    {OPTION_LIST(struct all_kinds, tags), .name = "tag", .value_name = "TAG"},
     {OPTION_INTEGER(struct all_kinds, depth), .name = "depth", .value_name = "N", .min = -3,
      .max = 4096},
     {OPTION_NUMBER(struct all_kinds, rate), .letter = 'r', .name = "rate", .value_name = "RATE",
@@ -89,6 +91,7 @@ static enum err parse_as(const char *line, bool stops_at_operand)
     static struct words words;
     const struct option_syntax syntax = {"pspy test", all_kinds_table, stops_at_operand};
 
+    vec_deinit(&values.tags);
     memset(&values, 0, sizeof(values));
     operands = (struct operands){0, NULL};
     why = (struct error)ERROR_INIT;
@@ -154,6 +157,10 @@ static void test_values(void)
     tap_ok(!parse("x -p 0012") && values.pid == 12, "a decimal pid is never octal");
     tap_ok(!parse("x -c blue") && values.color == &colors[1], "a choice in any case");
     tap_ok(!parse("x --title a=b") && !strcmp(values.title, "a=b"), "a string");
+    tap_ok(!parse("x -n") && values.tags.length == 0, "a list that is not given");
+    tap_ok(!parse("x --tag a=b -n --tag=c --tag c") && values.tags.length == 3, "a list");
+    is_text(values.tags.items[0], "a=b", "a list begins with its first item");
+    is_text(values.tags.items[2], "c", "a list ends with its last item");
 }
 
 static void test_refusals(void)
@@ -211,6 +218,7 @@ static void test_sentences(void)
     is_refused("x -c ble", "--color knows no 'ble'; did you mean 'Blue'?");
     is_refused("x -c green", "--color needs red or Blue, not 'green'");
     is_refused("x --output=", "--output has an empty value; give it a FILE");
+    is_refused("x --tag a --tag=", "--tag has an empty value; give it a TAG");
 }
 
 static void test_suggestions(void)
@@ -304,6 +312,7 @@ static enum err parse_record(const char *line)
     static struct words words;
 
     why = (struct error)ERROR_INIT;
+    record_options_deinit(&record);
     memset(&record, 0, sizeof(record));
     words_split(&words, line);
     return record_options_parse(words.count, words.items, &record, &why);
@@ -341,6 +350,18 @@ static void test_record_conflicts(void)
     is_conflict("record --ranks 0 -p 1", "leave --ranks out");
     is_conflict("record --flame -f raw a", "-f flamegraph");
     is_conflict("record --flame -o x.json a", "-f flamegraph");
+}
+
+static void test_record_filter(void)
+{
+    tap_ok(!parse_record("record --include thread=a a") && record.filter.rules.length == 1,
+           "--include");
+    tap_ok(!parse_record("record --include thread=a --exclude module=. --include function=b a") &&
+               record.filter.rules.length == 3,
+           "--include and --exclude, several times");
+    tap_ok(!parse_record("record a") && record.filter.rules.length == 0, "no filter");
+    is_conflict("record --include thread=a --include b=c a", "not 'b=c'");
+    is_conflict("record --exclude thread=a( a", "--exclude needs an extended regular expression");
 }
 
 static void is_format(const char *line, const char *format, bool gzip, bool is_guess)
@@ -448,6 +469,7 @@ int main(void)
     test_commands();
     test_record_defaults();
     test_record_conflicts();
+    test_record_filter();
     test_record_formats();
     test_record_output();
     test_record_ranks();

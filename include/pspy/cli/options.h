@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "pspy/base/error.h"
+#include "pspy/base/vec.h"
 
 /* One of the words a value may be. A list ends with a NULL name. */
 struct choice {
@@ -33,6 +34,7 @@ enum option_kind {
     OPTION_KIND_COUNT,    /* -l, -ll: adds one to an int each time */
     OPTION_KIND_STRING,   /* const char *, borrowed from argv */
     OPTION_KIND_FILE,     /* the same; the shells complete file names */
+    OPTION_KIND_LIST,     /* option_list: adds such a text each time; the caller frees it */
     OPTION_KIND_INTEGER,  /* int64_t from `min` to `max` */
     OPTION_KIND_NUMBER,   /* double above 0, from `min` to `max`: a rate, 0.5 or 100 */
     OPTION_KIND_DURATION, /* uint64_t in ns, from seconds such as 1.5, or DURATION_UNLIMITED */
@@ -41,6 +43,8 @@ enum option_kind {
 };
 
 #define DURATION_UNLIMITED UINT64_MAX
+
+typedef VEC(const char *) option_list;
 
 /* One option. A table ends with OPTIONS_END. */
 struct option_spec {
@@ -68,6 +72,7 @@ struct option_spec {
 #define OPTION_COUNT(type, member)    OPTION_ROW(COUNT, type, member, int)
 #define OPTION_STRING(type, member)   OPTION_ROW(STRING, type, member, const char *)
 #define OPTION_FILE(type, member)     OPTION_ROW(FILE, type, member, const char *)
+#define OPTION_LIST(type, member)     OPTION_ROW(LIST, type, member, option_list)
 #define OPTION_INTEGER(type, member)  OPTION_ROW(INTEGER, type, member, int64_t)
 #define OPTION_NUMBER(type, member)   OPTION_ROW(NUMBER, type, member, double)
 #define OPTION_DURATION(type, member) OPTION_ROW(DURATION, type, member, uint64_t)
@@ -96,7 +101,8 @@ struct operands {
  * Reads argv[1] to argv[argc - 1] into `values`, which holds the defaults. Understands --name
  * value,
  * --name=value, unique prefixes of long options, -nst, -r100, -r 100 and --. An option given twice
- * counts as its last. The operands are gathered at argv[1], over the words read before them.
+ * counts as its last, unless it is a list. The operands are gathered at argv[1], over the words
+ * read before them.
  */
 enum err options_parse(const struct option_syntax *syntax, int argc, char **argv, void *values,
                        struct operands *ret, struct error *why);

@@ -9,6 +9,7 @@
 #include "pspy/cli/command.h"
 #include "pspy/cli/options.h"
 #include "pspy/output/format.h"
+#include "pspy/profile/filter.h"
 
 struct record_options {
     bool help;          /* --help was asked for: nothing below was checked */
@@ -26,6 +27,8 @@ struct record_options {
     uint64_t duration;                  /* ns of wall-clock time, or DURATION_UNLIMITED */
     double max_overhead;                /* percent of a CPU; 0: no limit */
     int64_t max_depth;                  /* frames */
+    option_list include, exclude;       /* what --include and --exclude said */
+    struct filter filter;               /* the same, compiled */
     bool subprocesses;
     bool native;
     bool native_all; /* `native` is set, too */
@@ -48,6 +51,7 @@ int record_run(const struct command *command, int argc, char **argv);
 
 /* Reads `record`'s words (argv[0] is "record"). On an error `why` is one sentence with a remedy. */
 enum err record_options_parse(int argc, char **argv, struct record_options *ret, struct error *why);
+void record_options_deinit(struct record_options *options);
 
 /*
  * The file to write: -o's, its template filled in for a program or process with this pid, or

@@ -160,6 +160,7 @@ struct profile {
     uint64_t ticks;      /* taken */
     uint64_t losses[LOSS_CAUSES];
     uint64_t ends[STACK_ENDS];
+    uint64_t left_out;      /* samples that a filter did not keep */
     bool with_subprocesses; /* name threads with their process */
 };
 
