@@ -11,9 +11,10 @@
 #include "pspy/profile/query.h"
 #include "pspy/target/syscalls.h"
 
-#define HOTTEST     5
-#define CALLS       1024 /* more than there are */
-#define SHOWN_CALLS 4
+#define HOTTEST        5
+#define CALLS          1024 /* more than there are */
+#define SHOWN_CALLS    4
+#define SHOWN_FAILURES 5
 
 struct call_count {
     long number;
@@ -79,6 +80,26 @@ static void print_left_out(const struct record_options *options, const struct pr
         fprintf(stderr,
                 "pspy: left out by --include and --exclude: %" PRIu64 " of %" PRIu64 " samples\n",
                 profile->left_out, profile->samples.length + profile->left_out);
+}
+
+/* How many processes there were, and those that failed. */
+static void print_processes(const struct profile *profile)
+{
+    size_t failed = 0;
+
+    fprintf(stderr, "pspy: %zu process%s\n", profile->processes.length,
+            profile->processes.length == 1 ? "" : "es");
+    vec_each (process, &profile->processes) {
+        cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+
+        if (!process->has_status || process->status == 0 || ++failed > SHOWN_FAILURES)
+            continue;
+        profile_exit_text(process, &text);
+        fprintf(stderr, "  process %d: %s: %s\n", process->pid, text.text,
+                profile_text(profile, process->command));
+    }
+    if (failed > SHOWN_FAILURES)
+        fprintf(stderr, "  and %zu more that failed\n", failed - SHOWN_FAILURES);
 }
 
 /* Where the time of the samples went, in ns. */
@@ -290,6 +311,8 @@ void summary_print(const char *path, const struct record_options *options,
     if (!to_stdout)
         fprintf(stderr, "  %s\n", format->hint);
     print_counts(profile);
+    if (options->subprocesses)
+        print_processes(profile);
     print_lowest_rate(options, run);
     print_time(options, run, profile);
     print_cpu_time(profile);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "json_stream.h"
+#include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
 #include "pspy/profile/query.h"
 #include "writers.h"
@@ -64,6 +65,19 @@ static void end_with_name(struct trace *trace, string_id name)
     json_close(&trace->json, '}');
 }
 
+static void write_status(struct trace *trace, const struct profile_process *process)
+{
+    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+
+    profile_exit_text(process, &text);
+    begin_event(trace, "process_labels", "M", process->pid);
+    json_key(&trace->json, "args");
+    json_open(&trace->json, '{');
+    json_key_string(&trace->json, "labels", text.text);
+    json_close(&trace->json, '}');
+    json_close(&trace->json, '}');
+}
+
 static void write_names(struct trace *trace)
 {
     const struct profile *profile = trace->profile;
@@ -71,6 +85,8 @@ static void write_names(struct trace *trace)
     vec_each (process, &profile->processes) {
         begin_event(trace, "process_name", "M", process->pid);
         end_with_name(trace, process->command);
+        if (process->has_status)
+            write_status(trace, process);
     }
     vec_each (thread, &profile->threads) {
         if (!thread->name.v)

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/wait.h>
 
 /* U+2400 SYMBOL FOR NULL: texts are C strings, and two names must not become one at a NUL. */
 #define NUL_SYMBOL "\xe2\x90\x80"
@@ -251,10 +252,19 @@ void profile_expand(struct profile *profile, const struct frame_sequences *seque
 
 uint32_t profile_add_process(struct profile *profile, int pid, const char *command)
 {
-    struct profile_process process = {pid, profile_string(profile, command)};
+    struct profile_process process = {.pid = pid, .command = profile_string(profile, command)};
 
     vec_push(&profile->processes, process);
     return (uint32_t)profile->processes.length - 1;
+}
+
+void profile_exit_text(const struct profile_process *process, struct strbuf *text)
+{
+    if (WIFSIGNALED(process->status))
+        strbuf_addf(text, "ended by signal %d (%s)", WTERMSIG(process->status),
+                    strsignal(WTERMSIG(process->status)));
+    else
+        strbuf_addf(text, "exit status %d", WEXITSTATUS(process->status));
 }
 
 uint32_t profile_add_thread(struct profile *profile, uint32_t process, int tid)

@@ -107,9 +107,10 @@ void process_destroy(struct process *process)
     free(process);
 }
 
-static bool same_program(const struct procfs_stat *a, const struct procfs_stat *b)
+static bool same_program(const struct procfs_stat *now, const struct procfs_stat *before)
 {
-    return a->start_code == b->start_code && a->start_stack == b->start_stack;
+    return !now->has_memory ||
+           (now->start_code == before->start_code && now->start_stack == before->start_stack);
 }
 
 static void take_back_samples(struct process *process)

@@ -99,6 +99,20 @@ static void end_times(struct process *process)
     }
 }
 
+/* Our own child's status is what waiting for it says. */
+static void note_status(struct process *process)
+{
+    struct profile_process *told =
+        &process->run->profile->processes.items[process->profile_process];
+    const struct waiter *waiter = process->run->waiter;
+
+    waiter_poll(process->run->waiter);
+    told->status = waiter->status;
+    told->has_status = waiter->child == process->target->pid
+                           ? waiter->has_ended
+                           : target_exit_status(process->target, &told->status);
+}
+
 /* What is still to be learnt of a process, which may have ended. */
 static void end_process(struct process *process, uint64_t patience)
 {
@@ -108,7 +122,9 @@ static void end_process(struct process *process, uint64_t patience)
     stops_settle(process, clock_now() + patience);
     process_name_threads(process);
     end_times(process);
-    if (!process->has_ended)
+    if (process->has_ended)
+        note_status(process);
+    else
         process_read_loops(process, UINT64_MAX);
     process_destroy(process);
 }

@@ -86,6 +86,7 @@ bool procfs_parse_stat(const char *text, struct procfs_stat *ret)
         SYSTEM,
         THREADS = 20,
         START_TIME = 22,
+        SIZE,
         START_CODE = 26,
         START_STACK = 28
     };
@@ -105,6 +106,7 @@ bool procfs_parse_stat(const char *text, struct procfs_stat *ret)
                                 .threads = (int)field[THREADS],
                                 .start_time = field[START_TIME],
                                 .user = field[USER],
+                                .has_memory = field[SIZE] != 0,
                                 .system = field[SYSTEM],
                                 .start_code = field[START_CODE],
                                 .start_stack = field[START_STACK]};

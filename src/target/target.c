@@ -102,7 +102,7 @@ static enum err check_program(const struct target *target, struct error *why)
 
 enum err target_open(pid_t pid, struct target *ret, struct error *why)
 {
-    struct target target = {.pid = pid, .proc_fd = -1, .stat_fd = -1, .root_fd = -1};
+    struct target target = {.pid = pid, .proc_fd = -1, .stat_fd = -1, .root_fd = -1, .pidfd = -1};
     cleanup(strbuf_deinit) struct strbuf maps = STRBUF_INIT;
     struct procfs_stat stat_now;
     char path[64];
@@ -132,6 +132,7 @@ enum err target_open(pid_t pid, struct target *ret, struct error *why)
     }
     if (!is_in_our_namespace(&target, "ns/mnt") || !is_in_our_namespace(&target, "root"))
         target.root_fd = openat(target.proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    target.pidfd = target_open_pidfd(pid);
     target.has_own_pids = !is_in_our_namespace(&target, "ns/pid");
     *ret = target;
     return ERR_OK;
@@ -142,7 +143,8 @@ void target_close(struct target *target)
     cleanup_close(&target->proc_fd);
     cleanup_close(&target->stat_fd);
     cleanup_close(&target->root_fd);
-    target->proc_fd = target->stat_fd = target->root_fd = -1;
+    cleanup_close(&target->pidfd);
+    target->proc_fd = target->stat_fd = target->root_fd = target->pidfd = -1;
 }
 
 enum err target_stat(const struct target *target, struct procfs_stat *ret)

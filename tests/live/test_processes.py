@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import re
+import signal
 import textwrap
 
 import pytest
@@ -213,3 +214,48 @@ def test_names_in_speedscope(start_target, run_pspy, python, tmp_path):
         if names == wanted:
             break
     assert names == wanted
+
+
+# Children that end in known ways, one of them an orphan; each states its id.
+ENDS = BURN + """
+def child(how):
+    state(pid=os.getpid(), ends=how)
+    burn(0.1)
+    if how < 0: os.kill(os.getpid(), -how)
+    os._exit(how)
+for how in 0, 3, -signal.SIGKILL, -signal.SIGABRT:
+    pid = os.fork()
+    if not pid: child(int(how))
+    os.waitpid(pid, 0)
+pid = os.fork()
+if not pid:
+    if not os.fork(): child(9)
+    os._exit(0)
+os.waitpid(pid, 0)
+state(pid=os.getpid(), ends=5)
+sys.exit(5)
+"""
+
+
+def keeps_exit_statuses():
+    """pidfds tell them since Linux 6.15."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 15)
+
+
+def test_exit_statuses(run_pspy, python, tmp_path):
+    """In the summary and the Chrome trace; a status that the kernel does not tell is left out, never guessed."""
+    path = tmp_path / "trace.json"
+    program = tmp_path / "ends.py"
+    program.write_text(ENDS)
+    done = run_pspy(["record", "-s", "-r", "200", "-f", "chrometrace", "-o", path, "--", python, program], check=5)
+    stated = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(stated) == 6
+    labels = {event["pid"]: event["args"]["labels"] for event in json.loads(path.read_text())["traceEvents"]
+              if event["name"] == "process_labels"}
+    wanted = {process["pid"]: f"exit status {process['ends']}" if process["ends"] >= 0 else
+              f"ended by signal {-process['ends']} ({signal.strsignal(-process['ends'])})" for process in stated}
+    if keeps_exit_statuses():
+        assert {pid: labels.get(pid) for pid in wanted} == wanted
+    assert all(labels[pid] == text for pid, text in wanted.items() if pid in labels)
+    for pid, text in wanted.items():
+        assert (f"process {pid}: {text}: " in done.stderr) == (pid in labels and text != "exit status 0")

@@ -158,8 +158,8 @@ static void test_own_mappings(void)
 static bool is_wanted_stat(const struct procfs_stat *got)
 {
     return got->state == 'S' && got->parent == 815 && got->threads == 3 &&
-           got->start_time == 123456789 && got->start_code == 94110830313472 &&
-           got->start_stack == 140725263430800;
+           got->start_time == 123456789 && got->user == 5 && got->system == 6 && got->has_memory &&
+           got->start_code == 94110830313472 && got->start_stack == 140725263430800;
 }
 
 static void test_stat(void)

@@ -133,6 +133,8 @@ struct profile_thread {
 struct profile_process {
     int pid;
     string_id command; /* command line */
+    bool has_status;
+    int status; /* how it ended, as waitpid tells it */
 };
 
 struct profile {
@@ -195,6 +197,8 @@ struct frame_sequences {
 void profile_expand(struct profile *profile, const struct frame_sequences *sequences);
 
 uint32_t profile_add_process(struct profile *profile, int pid, const char *command);
+/* Appends "exit status 1" or "ended by signal 9 (Killed)". */
+void profile_exit_text(const struct profile_process *process, struct strbuf *text);
 uint32_t profile_add_thread(struct profile *profile, uint32_t process, int tid);
 /* Forgets a process's samples from the given one on; their number. */
 size_t profile_drop_samples(struct profile *profile, size_t first, uint32_t process);

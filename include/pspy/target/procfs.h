@@ -29,6 +29,7 @@ struct procfs_stat {
     int threads;
     uint64_t start_time;   /* clock ticks since boot: with the pid it names a process for good */
     uint64_t user, system; /* CPU time in clock ticks, as much as was counted until now */
+    bool has_memory;       /* not so while it ends, and in a zombie */
     uint64_t start_code;   /* these two are random from exec to exec; 0 without permission */
     uint64_t start_stack;
 };

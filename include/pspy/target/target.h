@@ -22,6 +22,7 @@ struct target {
     int proc_fd; /* O_PATH of /proc/PID: stays with this process, whatever the pid names later */
     int stat_fd; /* /proc/PID/stat */
     int root_fd; /* its root directory, for files of its mount namespace; -1: ours */
+    int pidfd;   /* -1: the kernel has none */
     bool has_own_pids; /* lives in another pid namespace: its tids differ from ours */
     uint64_t start_time;
 };
@@ -32,6 +33,12 @@ void target_close(struct target *target);
 
 /* /proc/PID/stat as it is now. ERR_GONE when the process ended (or is a zombie). */
 enum err target_stat(const struct target *target, struct procfs_stat *ret);
+
+/* How a process ended, as waitpid tells its parent. False: it has not, or the kernel does not say
+ * (before Linux 6.15 only until the parent has collected it, and to who may trace it). */
+bool target_exit_status(const struct target *target, int *ret);
+/* A descriptor for that, or -1. */
+int target_open_pidfd(pid_t pid);
 
 /* Appends the text of /proc/PID/NAME. ERR_GONE or ERR_PERMISSION. */
 enum err target_proc_text(const struct target *target, const char *name, struct strbuf *ret);
