@@ -40,7 +40,7 @@ static bool ask_zombie(const struct target *target, int *ret)
     last = strrchr(text.text, ' ');
     if (!state || strncmp(state, ") Z ", 4) != 0 || !last)
         return false;
-    *ret = atoi(last + 1);
+    *ret = (int)strtol(last + 1, NULL, 10);
     return true;
 }
 
