@@ -235,6 +235,15 @@ static void print_hottest(const struct profile *profile)
     vec_deinit(&totals);
 }
 
+static void print_traced(const struct profile *profile)
+{
+    if (profile->without_native)
+        fprintf(stderr,
+                "pspy: another tracer, such as strace or gdb, held a process: %" PRIu64
+                " samples show its Python functions only\n",
+                profile->without_native);
+}
+
 static void print_lowest_rate(const struct record_options *options, const struct sampler_run *run)
 {
     if (run->lowest_rate > 0)
@@ -313,6 +322,7 @@ void summary_print(const char *path, const struct record_options *options,
     print_counts(profile);
     if (options->subprocesses)
         print_processes(profile);
+    print_traced(profile);
     print_lowest_rate(options, run);
     print_time(options, run, profile);
     print_cpu_time(profile);

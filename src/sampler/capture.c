@@ -242,10 +242,17 @@ static void note_reading(struct thread *thread, enum python_end end)
         thread->whole_readings++;
 }
 
+/* Whether another tracer, such as strace, keeps us from stopping the thread. Its Python half can
+ * still be read. */
+static bool is_traced(const struct process *process, const struct thread *thread)
+{
+    return process->sampler->now < thread->traced_until;
+}
+
 static void take_python(struct process *process, struct capture *capture)
 {
     struct thread *thread = &process->threads.items[capture->thread];
-    bool is_nonblocking = process->run->options.nonblocking;
+    bool is_nonblocking = process->run->options.nonblocking || is_traced(process, thread);
     bool was_trusted = is_trusted(process, thread);
     bool is_whole = take_running(process, capture);
 
@@ -327,7 +334,7 @@ static void take(struct process *process, struct capture *capture,
     if (!call->is_running && take_blocked(process, capture, call))
         return;
     capture->is_taken = false;
-    if (capture->state_count && !options->native)
+    if (capture->state_count && (!options->native || is_traced(process, thread)))
         take_python(process, capture);
     else
         capture->is_due = true;

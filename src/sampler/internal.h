@@ -42,6 +42,7 @@ struct thread {
     uint64_t asked_timeslices; /* with as many it was asked for children while blocked */
     uint32_t profile_thread;   /* TABLE_NONE until its first sample */
     frame_id root_frame;       /* with the option `threads` */
+    uint64_t traced_until;     /* by another tracer, it is taken so; ns of clock_now */
     bool walk_stopped;         /* its stack is spread over places that only live reading reaches */
     unsigned whole_readings;   /* in a row, without a torn one */
     struct python_view view;

@@ -389,6 +389,8 @@ void stacks_add_sample(struct process *process, struct capture *capture, uint64_
         remember(thread, capture, &sample);
     if (sample.state <= STATE_READY)
         sample.state = (uint8_t)times_choose(thread, sample.state, weight);
+    if (capture->has_python && !capture->has_native && process->run->options.native)
+        process->run->profile->without_native++;
     if (process->run->options.states)
         sample.stack = with_state(process, &sample);
     sample.thread = thread->profile_thread;

@@ -15,6 +15,7 @@
 
 #include "pspy/base/clock.h"
 
+#define TRACED_TIME      NS_PER_SECOND
 #define STOP_DEADLINE    NS_PER_SECOND     /* it may wait for a CPU as long */
 #define AFTER_THE_END    (100 * NS_PER_MS) /* of the recording's time */
 #define LATE             (2 * NS_PER_MS)
@@ -86,16 +87,19 @@ static void allow_stop_signals(struct process *process)
 
 static void ask(struct process *process, struct capture *capture)
 {
-    pid_t tid = process->threads.items[capture->thread].tid;
+    struct thread *thread = &process->threads.items[capture->thread];
     enum err err;
 
-    if (stops_is_unanswered(process, tid)) {
+    if (stops_is_unanswered(process, thread->tid)) {
         process_lose(process, LOSS_STOP_TIMEOUT);
         return;
     }
-    err = hold_ask(tid, process->run->waiter, &capture->hold);
-    if (err != ERR_OK)
-        process_lose(process, err == ERR_GONE ? LOSS_THREAD_GONE : LOSS_TRACED);
+    err = hold_ask(thread->tid, process->run->waiter, &capture->hold);
+    if (err == ERR_OK)
+        return;
+    process_lose(process, err == ERR_GONE ? LOSS_THREAD_GONE : LOSS_TRACED);
+    if (err == ERR_PERMISSION)
+        thread->traced_until = process->sampler->now + TRACED_TIME;
 }
 
 /* Longer each time: it may have to wait for a CPU. */

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import re
+import shutil
 import signal
 import textwrap
 
@@ -259,3 +260,16 @@ def test_exit_statuses(run_pspy, python, tmp_path):
     assert all(labels[pid] == text for pid, text in wanted.items() if pid in labels)
     for pid, text in wanted.items():
         assert (f"process {pid}: {text}: " in done.stderr) == (pid in labels and text != "exit status 0")
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace: make check installs it")
+@pytest.mark.parametrize("options", [[], ["-n"]], ids=["python", "native"])
+def test_another_tracer_on_a_child(run_pspy, python, tmp_path, options):
+    """It cannot be stopped then; its Python functions are read all the same."""
+    program = tmp_path / "burn.py"
+    program.write_text(BURN + "burn(1)\nstate(pid=os.getpid())\n")
+    recording, (statement,) = run(run_pspy, ["strace", "-o", "/dev/null", python, program], "-r", "200", *options)
+    assert in_function(recording, "burn")[statement["pid"]] >= 50
+    if options:
+        only_python = int(re.search(r"held a process: (\d+) samples show its Python functions only", recording.stderr)[1])
+        assert only_python >= 50

@@ -161,6 +161,7 @@ struct profile {
     double rate;         /* wanted ticks a second */
     uint64_t ticks;      /* taken */
     uint64_t losses[LOSS_CAUSES];
+    uint64_t without_native; /* samples whose native frames another tracer kept from us */
     uint64_t ends[STACK_ENDS];
     uint64_t left_out;      /* samples that a filter did not keep */
     bool with_subprocesses; /* name threads with their process */
