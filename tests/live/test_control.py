@@ -151,6 +151,27 @@ def test_max_overhead(run_pspy, tmp_path):
     assert ticks(low) < ticks(high) / 2
 
 
+SPINNERS = """
+import json, os
+for _ in range(8):
+    if not os.fork(): break
+else:
+    print(json.dumps({}), flush=True)
+while True: pass
+"""
+
+
+def test_duration_on_a_busy_machine(start_target, run_pspy, tmp_path):
+    """Wall-clock time, with more spinning processes than processors: each tick that was due in it came or is counted."""
+    spinners = start_target([sys.executable, "-c", SPINNERS])
+    done = run_pspy(["record", "-d", "2", "-r", "200", "-o", tmp_path / "x.txt", "-p", str(spinners.pid)], check=0)
+    seconds = float(re.search(r"in ([\d.]+) s;", done.stderr)[1])
+    missed = re.search(r"(\d+) too late", done.stderr)
+    due = ticks(done.stderr) + (int(missed[1]) if missed else 0)
+    assert seconds >= 2
+    assert abs(due - 400) <= 5 * 400 ** 0.5 * 0.3 + 5  # the intervals' spread is 0.29 of one
+
+
 # Three generations; the youngest takes no notice of SIGTERM.
 TREE = """
 import json, os, signal, sys

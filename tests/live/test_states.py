@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What each thread does at a sample: runs, holds the GIL, waits for it, waits for something else, collects garbage."""
+import collections
 import json
 import math
 import os
@@ -228,6 +229,20 @@ def states_of(path):
     return found
 
 
+Lifetime = collections.namedtuple("Lifetime", "seconds longest")  # longest: step from one sample to the next
+
+
+def lifetimes_of(path):
+    """{tid: from its first sample on, gaps included}"""
+    found = {}
+    for profile in json.loads(path.read_text())["profiles"]:
+        weights = list(profile["weights"])
+        while not profile["samples"][len(profile["weights"]) - len(weights)]:
+            weights.pop(0)
+        found[int(re.search(r"Thread (\d+)", profile["name"])[1])] = Lifetime(sum(weights) / 1e9, max(weights) / 1e9)
+    return found
+
+
 def check_share(samples, holds, wanted, why):
     weights = [weight for _, weight in samples]
     size = sum(weights) ** 2 / sum(weight ** 2 for weight in weights)  # of as many equal ones
@@ -241,10 +256,13 @@ def test_where_time_goes(run_pspy, build, tmp_path):
     path = tmp_path / "profile.speedscope.json"
     done = run_pspy(["record", "-i", "-r", "250", "--states", "-o", path, "--", build / "sample_targets/states"], check=0)
     states = states_of(path)
+    lifetimes = lifetimes_of(path)
     threads = json.loads(done.stdout)["threads"]
     for thread in threads:
         samples = states[thread["tid"]]
         names = {name for name, _ in samples}
+        lives = lifetimes[thread["tid"]]
+        assert abs(lives.seconds - thread["wall"]) <= 2 * lives.longest + 0.01, (lives, thread)
         check_share(samples, lambda name: name == "[waiting for a CPU]", thread["ready"] / thread["wall"], thread)
         if thread["name"] in WAITS:  # a sleep goes on under another number after a stop
             assert {name for name in names if name.startswith("[waiting in ")} <= {
