@@ -195,6 +195,8 @@ static void sweep_ended(struct sampler *sampler)
         else
             sampler->processes.items[kept++] = *process;
     }
+    if (kept < sampler->processes.length)
+        table_clear(&sampler->process_index);
     sampler->processes.length = kept;
 }
 
@@ -300,6 +302,7 @@ static void end_all(struct sampler *sampler)
         end_process(*process, SETTLE_TIME);
     }
     vec_deinit(&sampler->processes);
+    table_deinit(&sampler->process_index);
 }
 
 void sampler_run(struct sampler_run *run)
