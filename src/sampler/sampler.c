@@ -314,6 +314,7 @@ void sampler_run(struct sampler_run *run)
     struct schedule schedule;
 
     prctl(PR_SET_TIMERSLACK, 1);
+    target_raise_descriptors();
     run->profile->with_subprocesses = run->options.subprocesses;
     vec_push(&sampler.processes, process_create(&sampler, run->target, NULL));
     schedule_init(&schedule, &run->options);
