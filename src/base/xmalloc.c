@@ -7,15 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static void *checked(void *memory)
+void xmalloc_fail(void)
 {
     static const char message[] = "pspy: out of memory\n";
+    ssize_t ignored = write(STDERR_FILENO, message, sizeof(message) - 1);
 
-    if (!memory) {
-        ssize_t ignored = write(STDERR_FILENO, message, sizeof(message) - 1);
-        (void)ignored;
-        abort();
-    }
+    (void)ignored;
+    abort();
+}
+
+static void *checked(void *memory)
+{
+    if (!memory)
+        xmalloc_fail();
     return memory;
 }
 

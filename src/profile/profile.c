@@ -45,6 +45,7 @@ void profile_init(struct profile *profile)
 
     memset(profile, 0, sizeof(*profile));
     strbuf_init(&profile->string_bytes);
+    samples_init(&profile->samples);
     profile_string_n(profile, "", 0);
     vec_push(&profile->stacks, empty);
 }
@@ -61,7 +62,7 @@ void profile_deinit(struct profile *profile)
     table_deinit(&profile->native_index);
     vec_deinit(&profile->stacks);
     table_deinit(&profile->stack_index);
-    vec_deinit(&profile->samples);
+    samples_deinit(&profile->samples);
     vec_deinit(&profile->threads);
     vec_deinit(&profile->processes);
 }
@@ -297,7 +298,7 @@ void profile_add_sample(struct profile *profile, const struct sample *sample)
 {
     assert(sample->thread < profile->threads.length && sample->stack.v < profile->stacks.length);
     assert(sample->end < STACK_ENDS);
-    vec_push(&profile->samples, *sample);
+    samples_push(&profile->samples, sample);
     profile->ends[sample->end]++;
 }
 

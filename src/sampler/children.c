@@ -32,13 +32,26 @@ static bool is_stranger(const struct tid_list *strangers, pid_t pid)
     return false;
 }
 
-static bool is_known(const struct sampler *sampler, pid_t pid)
+static uint64_t hash_pid(pid_t pid)
 {
-    vec_each (process, &sampler->processes) {
-        if ((*process)->target->pid == pid)
-            return true;
-    }
-    return false;
+    return hash_mix((uint64_t)pid, 0);
+}
+
+static bool has_pid(const void *context, uint32_t index, const void *key)
+{
+    const struct sampler *sampler = context;
+
+    return sampler->processes.items[index]->target->pid == *(const pid_t *)key;
+}
+
+static bool is_known(struct sampler *sampler, pid_t pid)
+{
+    struct table *index = &sampler->process_index;
+
+    while (index->used < sampler->processes.length)
+        table_add(index, hash_pid(sampler->processes.items[index->used]->target->pid),
+                  (uint32_t)index->used);
+    return table_find(index, hash_pid(pid), has_pid, sampler, &pid) != TABLE_NONE;
 }
 
 static void add(struct sampler *sampler, pid_t pid, const struct process *parent)

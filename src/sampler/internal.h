@@ -97,12 +97,13 @@ struct sampler {
     struct module_list modules;
     struct ufunc_loops loops; /* NumPy's, to name native frames */
     VEC(struct process *) processes;
-    unsigned asking;      /* processes that have threads which were asked to stop */
-    sigset_t old_mask;    /* ours, before the first of them was */
-    bool has_rounds;      /* several ticks share one look at what seldom changes */
-    uint64_t now;         /* of this tick, ns of clock_now */
-    uint64_t start_ticks; /* of the recording, as procfs_stat.start_time */
-    uint64_t end;         /* of the recording, ns of clock_now; SAMPLER_FOREVER */
+    struct table process_index; /* by pid; of the first so many as it has */
+    unsigned asking;            /* processes that have threads which were asked to stop */
+    sigset_t old_mask;          /* ours, before the first of them was */
+    bool has_rounds;            /* several ticks share one look at what seldom changes */
+    uint64_t now;               /* of this tick, ns of clock_now */
+    uint64_t start_ticks;       /* of the recording, as procfs_stat.start_time */
+    uint64_t end;               /* of the recording, ns of clock_now; SAMPLER_FOREVER */
     uint64_t next_progress;
     pid_t snapshot;     /* our process that writes one; 0: none */
     unsigned snapshots; /* begun */
@@ -130,8 +131,9 @@ struct process {
     uint64_t loops_pause;        /* ns; grows until there are some; 0: not tried yet */
     struct procfs_stat identity; /* start_code and start_stack change with each exec */
     VEC(struct thread) threads;
-    bool has_threads;    /* they were listed */
-    size_t thread_count; /* as of the last update */
+    struct table thread_index; /* by tid, as of the last listing */
+    bool has_threads;          /* they were listed */
+    size_t thread_count;       /* as of the last update */
     VEC(struct capture) captures;
     size_t captures_used;
     VEC(struct hold) unanswered; /* interrupted, not stopped in time; released when they do */

@@ -89,6 +89,7 @@ void process_destroy(struct process *process)
 {
     forget_threads(process);
     vec_deinit(&process->threads);
+    table_deinit(&process->thread_index);
     vec_each (capture, &process->captures)
         capture_deinit(capture);
     vec_deinit(&process->captures);
@@ -261,16 +262,31 @@ enum err process_update(struct process *process, uint64_t now)
     return ERR_OK;
 }
 
-/* The kernel lists threads in the same order each time, so `hint` is nearly always right. */
-static struct thread *find_thread(struct process *process, pid_t tid, size_t hint)
+static uint64_t hash_tid(pid_t tid)
 {
-    if (hint < process->threads.length && process->threads.items[hint].tid == tid)
-        return &process->threads.items[hint];
-    vec_each (thread, &process->threads) {
-        if (thread->tid == tid)
-            return thread;
-    }
-    return NULL;
+    return hash_mix((uint64_t)tid, 0);
+}
+
+static void index_threads(struct process *process)
+{
+    table_clear(&process->thread_index);
+    for (size_t i = 0; i < process->threads.length; i++)
+        table_add(&process->thread_index, hash_tid(process->threads.items[i].tid), (uint32_t)i);
+}
+
+static bool has_tid(const void *context, uint32_t index, const void *key)
+{
+    const struct process *process = context;
+
+    return process->threads.items[index].tid == *(const pid_t *)key;
+}
+
+/* Of those that were there when they were indexed. */
+static const struct thread *find_thread(const struct process *process, pid_t tid)
+{
+    uint32_t found = table_find(&process->thread_index, hash_tid(tid), has_tid, process, &tid);
+
+    return found == TABLE_NONE ? NULL : &process->threads.items[found];
 }
 
 /* Opens the files of a thread that is new, or that took an ended one's id. */
@@ -338,10 +354,10 @@ static void drop_unseen(struct process *process, uint64_t tick)
     for (size_t i = 0; i < process->threads.length; i++) {
         struct thread *thread = &process->threads.items[i];
 
-        if (thread->seen == tick)
-            process->threads.items[kept++] = *thread;
-        else
+        if (thread->seen != tick)
             forget_thread(process, thread);
+        else if (kept++ != i)
+            process->threads.items[kept - 1] = *thread;
     }
     process->threads.length = kept;
 }
@@ -354,11 +370,12 @@ static enum err meet_new(struct process *process, uint64_t tick, uint64_t now)
 
     if (err != ERR_OK)
         return err;
-    for (size_t i = 0; i < list.tids.length; i++) {
-        const struct thread *thread = find_thread(process, list.tids.items[i], i);
+    index_threads(process);
+    vec_each (tid, &list.tids) {
+        const struct thread *thread = find_thread(process, *tid);
 
         if (!thread || thread->seen != tick)
-            meet_thread(process, list.tids.items[i], tick, now);
+            meet_thread(process, *tid, tick, now);
     }
     return ERR_OK;
 }

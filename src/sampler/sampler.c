@@ -139,6 +139,8 @@ static void sweep_ended(struct sampler *sampler)
         else
             sampler->processes.items[kept++] = *process;
     }
+    if (kept < sampler->processes.length)
+        table_clear(&sampler->process_index);
     sampler->processes.length = kept;
 }
 
@@ -249,6 +251,8 @@ static void take_snapshot(struct sampler *sampler, const struct schedule *schedu
     if (sampler->snapshot < 0)
         sampler->snapshot = 0;
     else if (sampler->snapshot == 0) {
+        if (!samples_detach(&run->profile->samples))
+            _exit(1);
         run->profile->duration = now - schedule->start;
         finish_profile(sampler);
         run->snapshot(run->context, sampler->snapshots);
@@ -315,6 +319,7 @@ static void end_all(struct sampler *sampler)
     vec_deinit(&sampler->processes);
     if (sampler->snapshot)
         waitpid(sampler->snapshot, NULL, 0);
+    table_deinit(&sampler->process_index);
 }
 
 static void run_sampler(struct sampler *sampler)
@@ -342,6 +347,7 @@ void sampler_run(struct sampler_run *run)
     struct sampler sampler = {.run = run};
 
     prctl(PR_SET_TIMERSLACK, 1);
+    target_raise_descriptors();
     run->profile->with_subprocesses = run->options.subprocesses;
     run->profile->rate = run->options.rate;
     if (!run->options.delay || wait_for_start(run))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,9 @@
 
 /* The parent of the kernel's threads, where they are visible at all. */
 #define KERNEL_THREADS 2
+
+#define STAT_LIMIT   1024 /* bytes of a stat file */
+#define OPENED_LATER (-2) /* in place of a descriptor */
 
 static enum err code_of(int number)
 {
@@ -43,18 +47,22 @@ static enum err read_text(int fd, char *text, size_t size)
     return got ? ERR_OK : ERR_GONE;
 }
 
-static enum err read_stat(int fd, struct procfs_stat *ret)
+static enum err parse_stat(const char *text, struct procfs_stat *ret)
 {
-    char text[1024];
     struct procfs_stat found;
-    enum err err = read_text(fd, text, sizeof(text));
 
-    if (err != ERR_OK)
-        return err;
     if (!procfs_parse_stat(text, &found))
         return ERR_UNREADABLE;
     *ret = found;
     return ERR_OK;
+}
+
+static enum err read_stat(int fd, struct procfs_stat *ret)
+{
+    char text[STAT_LIMIT];
+    enum err err = read_text(fd, text, sizeof(text));
+
+    return err == ERR_OK ? parse_stat(text, ret) : err;
 }
 
 static bool is_in_our_namespace(const struct target *target, const char *name)
@@ -112,7 +120,9 @@ enum err target_open(pid_t pid, struct target *ret, struct error *why)
     target.proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (target.proc_fd < 0)
         return refuse(pid, errno, why);
-    target.stat_fd = openat(target.proc_fd, "stat", O_RDONLY | O_CLOEXEC);
+    /* Not the process's: that costs more the more threads it has. */
+    snprintf(path, sizeof(path), "task/%d/stat", pid);
+    target.stat_fd = openat(target.proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (target.stat_fd < 0 || target_stat(&target, &stat_now) != ERR_OK) {
         err = target.stat_fd < 0 ? ERR_OK : check_program(&target, why);
         target_close(&target);
@@ -351,15 +361,49 @@ static int open_thread_file(const struct target *target, pid_t tid, const char *
     return openat(target->proc_fd, path, O_RDONLY | O_CLOEXEC);
 }
 
+void target_raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A quarter is left to other files. */
+static bool may_keep(int fd)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) != 0 || (rlim_t)fd < limit.rlim_cur / 4 * 3;
+}
+
+/* The descriptor, OPENED_LATER, or -1. */
+static int open_kept(const struct target *target, pid_t tid, const char *name)
+{
+    cleanup(cleanup_close) int fd = open_thread_file(target, tid, name);
+    int kept = fd;
+
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE ? OPENED_LATER : -1;
+    if (!may_keep(fd))
+        return OPENED_LATER;
+    fd = -1;
+    return kept;
+}
+
 enum err thread_files_open(const struct target *target, pid_t tid, struct thread_files *ret)
 {
-    int stat_fd = open_thread_file(target, tid, "stat");
+    int stat_fd = open_kept(target, tid, "stat");
 
-    if (stat_fd < 0)
+    if (stat_fd == -1)
         return code_of(errno);
-    ret->stat_fd = stat_fd;
-    ret->syscall_fd = open_thread_file(target, tid, "syscall");
-    ret->schedstat_fd = open_thread_file(target, tid, "schedstat");
+    *ret = (struct thread_files){.target = target,
+                                 .tid = tid,
+                                 .stat_fd = stat_fd,
+                                 .syscall_fd = open_kept(target, tid, "syscall"),
+                                 .schedstat_fd = open_kept(target, tid, "schedstat")};
     return ERR_OK;
 }
 
@@ -371,9 +415,22 @@ void thread_files_close(struct thread_files *files)
     *files = (struct thread_files)THREAD_FILES_INIT;
 }
 
+static enum err read_thread_text(const struct thread_files *files, int fd, const char *name,
+                                 char *text, size_t size)
+{
+    cleanup(cleanup_close) int opened = -1;
+
+    if (fd == OPENED_LATER)
+        fd = opened = open_thread_file(files->target, files->tid, name);
+    return fd < 0 ? code_of(errno) : read_text(fd, text, size);
+}
+
 enum err thread_files_stat(const struct thread_files *files, struct procfs_stat *ret)
 {
-    return read_stat(files->stat_fd, ret);
+    char text[STAT_LIMIT];
+    enum err err = read_thread_text(files, files->stat_fd, "stat", text, sizeof(text));
+
+    return err == ERR_OK ? parse_stat(text, ret) : err;
 }
 
 enum err thread_files_syscall(const struct thread_files *files, struct procfs_syscall *ret)
@@ -381,9 +438,9 @@ enum err thread_files_syscall(const struct thread_files *files, struct procfs_sy
     char text[512];
     enum err err;
 
-    if (files->syscall_fd < 0)
+    if (files->syscall_fd == -1)
         return ERR_PERMISSION;
-    err = read_text(files->syscall_fd, text, sizeof(text));
+    err = read_thread_text(files, files->syscall_fd, "syscall", text, sizeof(text));
     if (err != ERR_OK)
         return err;
     return procfs_parse_syscall(text, ret) ? ERR_OK : ERR_UNREADABLE;
@@ -395,9 +452,9 @@ enum err thread_files_schedstat(const struct thread_files *files, struct procfs_
     enum err err;
 
     *ret = (struct procfs_schedstat){0};
-    if (files->schedstat_fd < 0)
+    if (files->schedstat_fd == -1)
         return ERR_OK;
-    err = read_text(files->schedstat_fd, text, sizeof(text));
+    err = read_thread_text(files, files->schedstat_fd, "schedstat", text, sizeof(text));
     if (err != ERR_OK)
         return err;
     return procfs_parse_schedstat(text, ret) ? ERR_OK : ERR_UNREADABLE;

@@ -16,6 +16,7 @@
 #include "pspy/base/strbuf.h"
 #include "pspy/base/table.h"
 #include "pspy/base/vec.h"
+#include "pspy/profile/samples.h"
 
 typedef struct {
     uint32_t v;
@@ -151,7 +152,7 @@ struct profile {
     VEC(struct stack_node) stacks;
     struct table stack_index;
 
-    VEC(struct sample) samples; /* in the order of time */
+    struct samples samples; /* in the order of time */
     VEC(struct profile_thread) threads;
     VEC(struct profile_process) processes;
 

@@ -20,7 +20,7 @@
 struct target {
     pid_t pid;   /* in our namespace */
     int proc_fd; /* O_PATH of /proc/PID: stays with this process, whatever the pid names later */
-    int stat_fd; /* /proc/PID/stat */
+    int stat_fd; /* /proc/PID/task/PID/stat */
     int root_fd; /* its root directory, for files of its mount namespace; -1: ours */
     int pidfd;   /* -1: the kernel has none */
     bool has_own_pids; /* lives in another pid namespace: its tids differ from ours */
@@ -31,7 +31,7 @@ struct target {
 enum err target_open(pid_t pid, struct target *ret, struct error *why);
 void target_close(struct target *target);
 
-/* /proc/PID/stat as it is now. ERR_GONE when the process ended (or is a zombie). */
+/* Its first thread's state as it is now. ERR_GONE when the process ended (or is a zombie). */
 enum err target_stat(const struct target *target, struct procfs_stat *ret);
 
 /* How a process ended, as waitpid tells its parent. False: it has not, or the kernel does not say
@@ -85,15 +85,21 @@ enum err target_children(const struct target *target, pid_t tid, struct tid_list
 /* The same of this process. ERR_UNSUPPORTED: the kernel was built without CONFIG_PROC_CHILDREN. */
 enum err target_own_children(struct tid_list *ret);
 
-/* /proc/PID/task/TID/stat, /syscall and /schedstat, read through descriptors that stay open. */
+/* Lets this process have as many descriptors as it may. */
+void target_raise_descriptors(void);
+
+/* /proc/PID/task/TID/stat, /syscall and /schedstat, read through descriptors that stay open; where
+ * that would take too many, they are opened for each reading. The target is borrowed. */
 struct thread_files {
+    const struct target *target;
+    pid_t tid;
     int stat_fd;
     int syscall_fd;
     int schedstat_fd;
 };
 #define THREAD_FILES_INIT                                                                          \
     {                                                                                              \
-        -1, -1, -1                                                                                 \
+        NULL, 0, -1, -1, -1                                                                        \
     }
 
 enum err thread_files_open(const struct target *target, pid_t tid, struct thread_files *ret);
