@@ -155,7 +155,7 @@ def is_sampling(profiler, target):
         links = [os.readlink(f"/proc/{profiler}/fd/{number}") for number in os.listdir(f"/proc/{profiler}/fd")]
     except OSError:
         return False
-    return any(link.startswith(f"/proc/{target}/task/") for link in links)
+    return any(link.startswith(f"/proc/{target}/task/") and link.endswith("/schedstat") for link in links)
 
 
 def wait_ticks(profiler, count):

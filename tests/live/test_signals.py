@@ -296,7 +296,7 @@ def test_ctrl_c_with_a_program_that_ends_by_it(terminal, pspy, profile):
 
 
 def is_sampling_anything(pid):
-    return any("/task/" in os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd"))
+    return any(os.readlink(f"/proc/{pid}/fd/{number}").endswith("/schedstat") for number in os.listdir(f"/proc/{pid}/fd"))
 
 
 @pytest.mark.parametrize("leader", ["pspy", "shell"])
