@@ -149,13 +149,14 @@ def status_field(pid, name):
         return next(line.split(None, 1)[1].strip() for line in status if line.startswith(name + ":"))
 
 
-def is_sampling(profiler, target):
+def is_sampling(profiler, target="[0-9]+"):
     """pspy opens the files of the target's threads when it takes its first samples."""
+    wanted = re.compile(f"/proc/{target}/task/[0-9]+/schedstat")
     try:
         links = [os.readlink(f"/proc/{profiler}/fd/{number}") for number in os.listdir(f"/proc/{profiler}/fd")]
     except OSError:
         return False
-    return any(link.startswith(f"/proc/{target}/task/") and link.endswith("/schedstat") for link in links)
+    return any(map(wanted.fullmatch, links))
 
 
 def wait_ticks(profiler, count):

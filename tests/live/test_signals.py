@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from measure import DEADLINE, status_field, wait_sampling, wait_ticks, wait_until
+from measure import DEADLINE, is_sampling, status_field, wait_sampling, wait_ticks, wait_until
 
 # Counts the signals it gets; says so once it is told, by SIGUSR1, that no more will come. The names in argv end it.
 COUNTER = """
@@ -287,16 +287,12 @@ def test_ctrl_c_reaches_the_program_once(terminal, counter, pspy, profile):
 def test_ctrl_c_with_a_program_that_ends_by_it(terminal, pspy, profile):
     screen = terminal([pspy, "record", "-o", profile, "--", "sh", "-c", "echo '{}'; while :; do :; done"])
     screen.expect("{}")
-    wait_until(lambda: is_sampling_anything(screen.pid), "sampling")
+    wait_until(lambda: is_sampling(screen.pid), "sampling")
     wait_ticks(screen.pid, 10)
     screen.send("\x03")
     assert screen.wait() == 128 + signal.SIGINT
     assert profile.exists()
     assert "Wrote" in screen.text or "wrote" in screen.text
-
-
-def is_sampling_anything(pid):
-    return any(os.readlink(f"/proc/{pid}/fd/{number}").endswith("/schedstat") for number in os.listdir(f"/proc/{pid}/fd"))
 
 
 @pytest.mark.parametrize("leader", ["pspy", "shell"])
