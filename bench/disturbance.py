@@ -8,9 +8,10 @@ import contextlib
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 
-from processes import EmptyStops, Pspy, PySpy, Target, Unable
+from processes import EmptyStops, Events, Pspy, PySpy, Target, Unable, launch_words
 
 PRIORITY = 10
 
@@ -165,3 +166,42 @@ def busy(bench, python):
             ticks = statistics.median(done.samples / done.seconds / count for _, done in found)
             yield f"{count} threads, {processors} processors", "pspy", \
                 (100 * median_of(found, "turns_per_second") / statistics.median(plain), f"{ticks:.0f} % of the ticks")
+
+
+def take_events(programs, plain, profiled, turns):
+    """What the program states by itself and below each profiler, in turns: ([statement], {name: [statement] or its words})."""
+    own, found = [], {}
+    with preferred(), tempfile.TemporaryDirectory(prefix="pspy-bench-") as folder:
+        for _ in range(turns):
+            own.append(programs.run(plain))
+            for profiler in profiled:
+                if isinstance(found.get(profiler.name), str):
+                    continue
+                try:
+                    statement = programs.run(launch_words(profiler, plain, f"{folder}/out"))
+                    found.setdefault(profiler.name, []).append(statement)
+                except Unable as why:
+                    found[profiler.name] = str(why)
+    return own, found
+
+
+def events(bench, python):
+    """Processes and threads that end at once, one after the other, with -s at 100 a second: us that each takes longer"""
+    programs = Events(bench.build)
+    profilers = {"Python": [profiler for profiler in tracers(bench) if not isinstance(profiler, EmptyStops)]}
+    profilers["C"] = [profiler for profiler in profilers["Python"] if isinstance(profiler, Pspy)]
+
+    def median(statements, name):
+        return statistics.median(statement[name] for statement in statements)
+    for kind, count in ("processes", 5000), ("threads", 20000):
+        for language, command in programs.commands(python, kind, count).items():
+            own, found = take_events(programs, command, profilers[language], bench.turns)
+            for name, statements in found.items():
+                if isinstance(statements, str):
+                    yield f"{kind}, {language}", name, statements
+                    continue
+                before, after = median(own, "mean_us"), median(statements, "mean_us")
+                yield f"{kind}, {language}", name, \
+                    (after - before, f"{after:.0f} of {before:.0f} us, {after / before:.2f}; from the child's end to the parent's return "
+                     f"{median(statements, 'wait_us'):.0f} of {median(own, 'wait_us'):.0f} us, "
+                     f"p99 {median(statements, 'wait_p99_us'):.0f} of {median(own, 'wait_p99_us'):.0f}")

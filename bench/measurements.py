@@ -215,4 +215,4 @@ def unwind(bench, python):
 
 ALL = {"rate": rate, "delivered": delivered, "torn": torn, "shares": shares, "cpu": cpu, "depth": depth, "memory": memory,
        "recursion": recursion, "holes": disturbance.holes, "threads": disturbance.threads,
-       "slowdown": disturbance.slowdown, "busy": disturbance.busy, "unwind": unwind}
+       "slowdown": disturbance.slowdown, "busy": disturbance.busy, "events": disturbance.events, "unwind": unwind}

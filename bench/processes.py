@@ -170,6 +170,35 @@ class PySpy(Profiler):
         return Recording(int(found[1]), elapsed, cpu, {"errors": int(found[2])}, {}, stacks.parse_folded(profile), memory)
 
 
+def launch_words(profiler, program, out):
+    """The program started by the profiler, its children too, 100 samples a second."""
+    return [*map(str, profiler.words), "record", "-s", "-r", "100", "-f", "raw", "-o", str(out),
+            *(["-d", "unlimited"] if isinstance(profiler, PySpy) else []), *profiler.options, "--", *program]
+
+
+class Events:
+    """Processes and threads that end at once (events.c): a program in C, the same in a Python."""
+
+    def __init__(self, build):
+        self.folder = build / "bench"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, options in (("events", ()), ("libevents.so", ("-fPIC", "-shared"))):
+            subprocess.run([os.environ.get("CC") or "cc", "-O2", "-pthread", *options, "-o", self.folder / name, REPO / "bench" / "events.c"],
+                           check=True)
+
+    def commands(self, python, kind, count):
+        load = f"import ctypes; ctypes.CDLL({str(self.folder / 'libevents.so')!r}).measure({int(kind == 'threads')}, {count})"
+        return {"C": [str(self.folder / "events"), kind, str(count)], "Python": [python.path, "-c", load]}
+
+    def run(self, argv):
+        """What the program states at its end."""
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        stated = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        if not stated:
+            raise Unable(last_line(done.stderr) if done.stderr else "the program said nothing")
+        return json.loads(stated[-1])
+
+
 class EmptyStops(Profiler):
     """Takes nothing but the time that stopping takes (empty_stops.c). Of a process's first thread."""
     name = "empty stops"
