@@ -160,16 +160,17 @@ static const struct option_spec table[] = {
         .group = SAMPLING,
         .help = "only samples whose thread, module or function matches, such as thread=^worker, "
                 "module=numpy or function=^read; may be given several times",
-        .manual = "Keep only samples that match: thread=REGEX by the thread's name, module=REGEX "
-                  "by the file of any frame of the stack, function=REGEX by the name of any frame "
-                  "of the stack. REGEX is a POSIX extended regular expression, as in regex(7), "
-                  "that may match anywhere in the text. The file is the full path of the source "
-                  "file, or of the executable or library for native code whose lines are not "
-                  "known. The frames of processes and threads that --subprocesses and --threads "
-                  "put at the root are no functions. The option may be given several times: then "
-                  "one of the expressions for the thread must match, one of those for the module "
-                  "and one of those for the function, as far as there are any. Stacks stay whole, "
-                  "with the callers of what matched.",
+        .manual =
+            "Keep only samples that match: thread=REGEX by the thread's name, module=REGEX "
+            "by the file of any frame of the stack, function=REGEX by the name of any frame "
+            "of the stack. REGEX is a POSIX extended regular expression, as in regex(7), "
+            "that may match anywhere in the text. The file is the full path of the source "
+            "file, as far as it is known, and for native code also that of the executable "
+            "or library. The frames of processes and threads that --subprocesses and --threads "
+            "put at the root are no functions. The option may be given several times: then "
+            "one of the expressions for the thread must match, one of those for the module "
+            "and one of those for the function, as far as there are any. Stacks stay whole, "
+            "with the callers of what matched.",
     },
     {
         OPTION_LIST(values, exclude),

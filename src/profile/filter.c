@@ -159,6 +159,7 @@ static uint8_t *mark_stacks(const struct marking *marking)
         else
             of_stack[i] =
                 (uint8_t)((above & ~HEADING) | string_marks(marking, SUBJECT_MODULE, info->file) |
+                          string_marks(marking, SUBJECT_MODULE, info->module) |
                           string_marks(marking, SUBJECT_FUNCTION, info->name));
     }
     return of_stack;

@@ -130,7 +130,7 @@ static bool frame_equal(const void *context, uint32_t index, const void *key)
 
     return a->kind == b->kind && a->name.v == b->name.v && a->file.v == b->file.v &&
            a->short_file.v == b->short_file.v && a->line == b->line && a->column == b->column &&
-           !profile->frame_native.items[index];
+           a->module.v == b->module.v && !profile->frame_native.items[index];
 }
 
 static uint32_t push_frame(struct profile *profile, const struct frame_info *info, uint32_t native)
@@ -148,7 +148,7 @@ frame_id profile_frame(struct profile *profile, const struct frame_info *info)
                              (uint64_t)info->line << 32 | info->short_file.v);
     uint32_t index;
 
-    hash = hash_mix(hash, (uint64_t)info->column << 32 | info->kind);
+    hash = hash_mix(hash_mix(hash, info->module.v), (uint64_t)info->column << 32 | info->kind);
     index = table_find(&profile->frame_index, hash, frame_equal, profile, info);
     if (index == TABLE_NONE) {
         index = push_frame(profile, info, 0);

@@ -116,7 +116,8 @@ static void add_inlined(struct naming *naming, const struct module *module,
 {
     for (size_t i = count; i-- > 0;) {
         cleanup(strbuf_deinit) struct strbuf name = STRBUF_INIT;
-        struct frame_info info = {.kind = FRAME_NATIVE};
+        struct frame_info info = {.kind = FRAME_NATIVE,
+                                  .module = profile_string(naming->profile, module->path)};
 
         if (naming->options->fold && cython_is_helper(sources[i].function))
             continue;
@@ -262,7 +263,8 @@ static void resolve(struct naming *naming, frame_id frame, const struct native_r
     const struct module *module = &naming->modules->modules.items[ref->module];
     uint64_t vaddr = ref->offset - ref->is_return;
     cleanup(strbuf_deinit) struct strbuf name = STRBUF_INIT;
-    struct frame_info info = {.kind = module->is_interpreter ? FRAME_INTERPRETER : FRAME_NATIVE};
+    struct frame_info info = {.kind = module->is_interpreter ? FRAME_INTERPRETER : FRAME_NATIVE,
+                              .module = profile_string(naming->profile, module->path)};
 
     if (module->image)
         name_in_image(naming, module, vaddr, &name, &info);

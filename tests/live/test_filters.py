@@ -171,16 +171,19 @@ def test_native_functions(native_target, run_pspy):
 
 
 def test_native_modules(native_target, run_pspy, repo, tmp_path):
-    """By the program's path where it knows no lines, by the source's where it does."""
+    """By the program's path, and by the source's where it knows lines."""
     target = native_target()
     plain, source = tmp_path / "plain", repo / "sample_targets/stack_threads.c"
     subprocess.run(["strip", "-g", "-o", plain, f"/proc/{target.pid}/exe"], check=True)
-    for pid, file, other in (target.pid, source, plain), (native_target(plain).pid, plain, source):
-        recording = record(run_pspy, pid, "-i", "-t", f"--include=module=^{file}$", duration=0.2)
-        assert len(recording.by_thread) == 4, recording.stderr
-        check_counts(recording, 4, False)
-        recording = record(run_pspy, pid, "-i", "-t", f"--include=module=^{other}$", duration=0.2)
-        check_counts(recording, 0, True)
+    program = os.readlink(f"/proc/{target.pid}/exe")
+    for pid, files, others in (target.pid, (source, program), (plain,)), (native_target(plain).pid, (plain,), (source, program)):
+        for file in files:
+            recording = record(run_pspy, pid, "-i", "-t", f"--include=module=^{file}$", duration=0.2)
+            assert len(recording.by_thread) == 4, recording.stderr
+            check_counts(recording, 4, False)
+        for file in others:
+            recording = record(run_pspy, pid, "-i", "-t", f"--include=module=^{file}$", duration=0.2)
+            check_counts(recording, 0, True)
 
 
 # ---- what is written -----------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ void filter_deinit(struct filter *filter);
  * Adds "WHAT=REGEX", where WHAT, in any case, is
  *
  *     thread     the thread's name
- *     module     the full path of any frame's source file, or module for native code without lines
+ *     module     the full path of any frame's source file, and for native code that of its module
  *     function   any frame's name. Markers above the first function are none, which are the roots
  *                of processes and threads: they are only there with -s and -t, and a command line
  *                holds many words. Those below it are some: "<GC>".

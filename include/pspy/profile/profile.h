@@ -53,6 +53,7 @@ struct frame_info {
     string_id
         file; /* full path of the source file, or of the module for native code; "" for markers */
     string_id short_file; /* the file as labels show it; equals `file` under --full-filenames */
+    string_id module;     /* full path of the file with native code; "" for other frames */
     uint32_t line;        /* 1-based; 0: unknown or not wanted */
     uint32_t column;      /* in bytes of the line's UTF-8, 1-based; 0: unknown or not wanted */
 };
