@@ -267,7 +267,7 @@ def test_exit_statuses(run_pspy, python, tmp_path):
 def test_another_tracer_on_a_child(run_pspy, python, tmp_path, options):
     """It cannot be stopped then; its Python functions are read all the same."""
     program = tmp_path / "burn.py"
-    program.write_text(BURN + "burn(1)\nstate(pid=os.getpid())\n")
+    program.write_text(BURN + "burn(0.3)\nstate(pid=os.getpid())\n")
     recording, (statement,) = run(run_pspy, ["strace", "-o", "/dev/null", python, program], "-r", "200", *options)
     assert in_function(recording, "burn")[statement["pid"]] >= 50
     if options:
