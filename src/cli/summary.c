@@ -105,34 +105,37 @@ static void print_processes(const struct profile *profile)
 /* Where the time of the samples went, in ns. */
 enum where { IN_PYTHON, IN_NATIVE, IN_SYSTEM, IN_WAITING, PLACES };
 
-static enum where place_of(const struct profile *profile, const struct sample *sample)
+/* Without native frames what Python calls is Python's, and so is what it does in the kernel: that
+ * is known of stopped threads only. */
+static enum where place_of(const struct profile *profile, const struct sample *sample, bool native)
 {
     stack_id stack = sample->stack;
     enum frame_kind kind = FRAME_MARKER;
+    bool is_python;
 
     if (sample->state != STATE_RUNNING)
         return IN_WAITING;
-    if (sample->call)
-        return IN_SYSTEM;
     while (stack.v != STACK_EMPTY.v && kind >= FRAME_MARKER) {
         kind = profile_frame_info(profile, profile->stacks.items[stack.v].frame)->kind;
         stack = profile->stacks.items[stack.v].parent;
     }
-    return kind == FRAME_NATIVE || kind == FRAME_MARKER ? IN_NATIVE : IN_PYTHON;
+    is_python = kind != FRAME_NATIVE && kind < FRAME_MARKER;
+    if (sample->call && (native || !is_python))
+        return IN_SYSTEM;
+    return is_python ? IN_PYTHON : IN_NATIVE;
 }
 
-/* Without native frames, what Python calls looks like Python. */
 static void print_time(const struct record_options *options, const struct sampler_run *run,
                        const struct profile *profile)
 {
-    static const char *const names[PLACES] = {"Python", "native", "system calls", "waiting"};
+    bool native = options->native || !run->saw_python;
+    const char *const names[PLACES] = {native ? "Python" : "Python and what it calls", "native",
+                                       "system calls", "waiting"};
     cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
     uint64_t parts[PLACES] = {0}, all = 0;
 
-    if (!options->native && run->saw_python)
-        return;
     vec_each (sample, &profile->samples) {
-        parts[place_of(profile, sample)] += sample->weight;
+        parts[place_of(profile, sample, native)] += sample->weight;
         all += sample->weight;
     }
     for (size_t i = 0; i < PLACES; i++)

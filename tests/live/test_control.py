@@ -11,6 +11,8 @@ import time
 import pytest
 from measure import wait_sampling, wait_until
 
+pytestmark = pytest.mark.parallel  # they hardly compute
+
 SPIN = "import sys, time; end = time.perf_counter() + float(sys.argv[1])\nwhile time.perf_counter() < end: pass"
 
 # Runs in `early` until it is told to go on, then in `late` until it is told to end.

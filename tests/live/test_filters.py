@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from measure import record, settled, show, stated_python
 
+pytestmark = pytest.mark.parallel  # they hardly compute
+
 EXIT_PSPY = 125
 LEFT_OUT = re.compile(r"^pspy: left out by --include and --exclude: (\d+) of (\d+) samples$", re.M)
 

@@ -229,6 +229,20 @@ def states_of(path):
     return found
 
 
+def check_split(states, stderr):
+    """The summary's percentages are those of the samples."""
+    kinds = {"running": "native", "[running": "system calls", "[waiting": "waiting"}
+    seconds = collections.Counter()
+    for samples in states.values():
+        for name, weight in samples:
+            seconds[kinds[name.split()[0]]] += weight
+    split = {name: float(share) for name, share in re.findall(
+        r"([\w ]+) ([\d.]+) %", re.search(r"^pspy: time: (.*)", stderr, re.M)[1].replace(", ", ","))}
+    assert split.keys() == seconds.keys()
+    for name, share in split.items():
+        assert abs(share - 100 * seconds[name] / sum(seconds.values())) < 0.1
+
+
 Lifetime = collections.namedtuple("Lifetime", "seconds longest")  # longest: step from one sample to the next
 
 
@@ -270,6 +284,7 @@ def test_where_time_goes(run_pspy, build, tmp_path):
         if thread["name"] == "kernel":
             check_share(samples, lambda name: name == "[running in read]", thread["system"] / thread["wall"], thread)
         check_share(samples, lambda name: "running" in name, (thread["user"] + thread["system"]) / thread["wall"], thread)
+    check_split(states, done.stderr)
     told = {name: float(seconds) for seconds, name in re.findall(
         r"([\d.]+) s (user|system|waiting for a CPU)", re.search(r"^pspy: CPU time: (.*)", done.stderr, re.M)[1])}
     for name, key in ("user", "user"), ("system", "system"), ("waiting for a CPU", "ready"):
