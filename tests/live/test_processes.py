@@ -256,7 +256,7 @@ def test_exit_statuses(run_pspy, python, tmp_path):
     labels = {event["pid"]: event["args"]["labels"] for event in events if event["name"] == "process_labels"}
     wanted = {process["pid"]: f"exit status {process['ends']}" if process["ends"] >= 0 else
               f"ended by signal {-process['ends']} ({signal.strsignal(-process['ends'])})" for process in stated}
-    assert len(met & wanted.keys()) >= 4  # the first may be over while pspy still reads the program's files
+    assert len(met & wanted.keys()) >= 3  # the first ones may be over while pspy still reads the program's files
     if keeps_exit_statuses():
         assert {pid: labels.get(pid) for pid in met & wanted.keys()} == {pid: wanted[pid] for pid in met & wanted.keys()}
     assert all(labels[pid] == text for pid, text in wanted.items() if pid in labels)
