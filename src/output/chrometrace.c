@@ -56,11 +56,11 @@ static int thread_pid(const struct trace *trace)
 /* ---- names -------------------------------------------------------------------------------------
  */
 
-static void end_with_name(struct trace *trace, string_id name)
+static void end_with(struct trace *trace, const char *key, const char *text)
 {
     json_key(&trace->json, "args");
     json_open(&trace->json, '{');
-    json_key_string(&trace->json, "name", profile_text(trace->profile, name));
+    json_key_string(&trace->json, key, text);
     json_close(&trace->json, '}');
     json_close(&trace->json, '}');
 }
@@ -71,11 +71,7 @@ static void write_status(struct trace *trace, const struct profile_process *proc
 
     profile_exit_text(process, &text);
     begin_event(trace, "process_labels", "M", process->pid);
-    json_key(&trace->json, "args");
-    json_open(&trace->json, '{');
-    json_key_string(&trace->json, "labels", text.text);
-    json_close(&trace->json, '}');
-    json_close(&trace->json, '}');
+    end_with(trace, "labels", text.text);
 }
 
 static void write_names(struct trace *trace)
@@ -84,7 +80,7 @@ static void write_names(struct trace *trace)
 
     vec_each (process, &profile->processes) {
         begin_event(trace, "process_name", "M", process->pid);
-        end_with_name(trace, process->command);
+        end_with(trace, "name", profile_text(profile, process->command));
         if (process->has_status)
             write_status(trace, process);
     }
@@ -93,7 +89,7 @@ static void write_names(struct trace *trace)
             continue;
         begin_event(trace, "thread_name", "M", profile->processes.items[thread->process].pid);
         json_key_uint(&trace->json, "tid", (uint64_t)thread->tid);
-        end_with_name(trace, thread->name);
+        end_with(trace, "name", profile_text(profile, thread->name));
     }
 }
 

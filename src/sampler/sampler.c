@@ -2,7 +2,6 @@
 /* One look after the other. A sample stands for the time since the tick before it. */
 #include "pspy/sampler/sampler.h"
 
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -87,8 +86,8 @@ static void add_samples(struct process *process, const struct schedule *schedule
     process_read_loops(process, now);
 }
 
-/* The threads' last times. */
-static void end_times(struct process *process)
+/* The threads' times as of now. */
+static void update_times(struct process *process)
 {
     struct procfs_stat stat;
 
@@ -121,7 +120,7 @@ static void end_process(struct process *process, uint64_t patience)
     process_confirm(process);
     stops_settle(process, clock_now() + patience);
     process_name_threads(process);
-    end_times(process);
+    update_times(process);
     if (process->has_ended)
         note_status(process);
     else
@@ -243,10 +242,10 @@ static void take_snapshot(struct sampler *sampler, const struct schedule *schedu
         return;
     *run->snapshot_wanted = 0;
     sampler->snapshots++;
-    vec_each (process, &sampler->processes)
-        end_times(*process);
-    vec_each (process, &sampler->processes)
+    vec_each (process, &sampler->processes) {
+        update_times(*process);
         process_name_threads(*process);
+    }
     sampler->snapshot = fork();
     if (sampler->snapshot < 0)
         sampler->snapshot = 0;

@@ -4,10 +4,11 @@
 #include <signal.h>
 #include <time.h>
 
-#define LONGEST_SLEEP  (200 * NS_PER_MS) /* for signals just missed and for the process\'s end */
-#define SHORTEST_SLEEP (30 * NS_PER_US)  /* waking up takes longer */
-#define ADAPT_PAUSE    (NS_PER_SECOND / 2)
-#define ADAPT_TICKS    4 /* fewer say little of what one costs */
+#define LONGEST_SLEEP    (200 * NS_PER_MS) /* for signals just missed and for the process\'s end */
+#define SHORTEST_SLEEP   (30 * NS_PER_US)  /* waking up takes longer */
+#define ADAPT_PAUSE      (NS_PER_SECOND / 2)
+#define LONGEST_INTERVAL NS_PER_SECOND /* that it makes of a shorter one */
+#define ADAPT_TICKS      4             /* fewer say little of what one costs */
 
 static uint64_t jittered(struct schedule *schedule)
 {
@@ -107,8 +108,8 @@ void schedule_adapt(struct schedule *schedule, uint64_t now)
     schedule->adapted = now;
     schedule->adapted_cpu = used;
     schedule->interval = (uint64_t)((double)schedule->interval * overhead / schedule->max_overhead);
+    if (schedule->interval > LONGEST_INTERVAL)
+        schedule->interval = LONGEST_INTERVAL;
     if (schedule->interval < schedule->wanted)
         schedule->interval = schedule->wanted;
-    if (schedule->interval > NS_PER_SECOND && schedule->interval > schedule->wanted)
-        schedule->interval = schedule->wanted > NS_PER_SECOND ? schedule->wanted : NS_PER_SECOND;
 }

@@ -130,7 +130,6 @@ static void take_stopped(struct process *process, struct capture *capture)
         if (capture->has_native && process->threads.items[capture->thread].walk_stopped)
             capture_walk(process, capture);
         capture->is_taken = true;
-        capture_note_call(process, capture);
         /* Nearly no thread stands so; the registers are known, so the others cost no more calls. */
         if ((int64_t)capture->regs.value[capture->regs.arch->result] == -EINTR)
             repair_call(process, &capture->hold);
@@ -139,6 +138,8 @@ static void take_stopped(struct process *process, struct capture *capture)
     }
     hold_release(&capture->hold);
     capture->snapshot.live = NULL;
+    if (err == ERR_OK)
+        capture_note_call(process, capture);
     if (err == ERR_OK && stands_between(capture)) {
         capture->is_taken = false;
         let_it_run(capture->stops);

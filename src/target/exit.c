@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "pspy/base/cleanup.h"
 #include "pspy/target/target.h"
@@ -22,11 +20,6 @@ struct info {
 };
 #define GET_INFO  _IOWR(0xff, 11, struct info)
 #define INFO_EXIT (1u << 3)
-
-int target_open_pidfd(pid_t pid)
-{
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
 
 /* The 52nd field of a zombie's stat. */
 static bool ask_zombie(const struct target *target, int *ret)

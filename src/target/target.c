@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proctext.h"
@@ -94,7 +95,7 @@ enum err target_open(pid_t pid, struct target *ret, struct error *why)
     }
     if (!is_in_our_namespace(&target, "ns/mnt") || !is_in_our_namespace(&target, "root"))
         target.root_fd = openat(target.proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    target.pidfd = target_open_pidfd(pid);
+    target.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     target.has_own_pids = !is_in_our_namespace(&target, "ns/pid");
     *ret = target;
     return ERR_OK;

@@ -37,8 +37,6 @@ enum err target_stat(const struct target *target, struct procfs_stat *ret);
 /* How a process ended, as waitpid tells its parent. False: it has not, or the kernel does not say
  * (before Linux 6.15 only until the parent has collected it, and to who may trace it). */
 bool target_exit_status(const struct target *target, int *ret);
-/* A descriptor for that, or -1. */
-int target_open_pidfd(pid_t pid);
 
 /* Appends the text of /proc/PID/NAME. ERR_GONE or ERR_PERMISSION. */
 enum err target_proc_text(const struct target *target, const char *name, struct strbuf *ret);
