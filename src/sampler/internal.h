@@ -222,6 +222,10 @@ void stops_settle(struct process *process, uint64_t deadline);
 /* Replaces what samples from `first` on say of the doubted code objects. */
 void stacks_doubt(struct process *process, size_t first);
 
+/* states.c: ends the samples' stacks with what their threads wait for or run in. After symbolize.
+ */
+void states_show(struct profile *profile);
+
 /* stacks.c: from captures to samples. */
 void stacks_add_sample(struct process *process, struct capture *capture, uint64_t time,
                        uint64_t weight);

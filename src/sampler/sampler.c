@@ -229,6 +229,8 @@ static void finish_profile(struct sampler *sampler)
                                       .fold = run->saw_python && !run->options.native_all};
 
     symbolize(run->profile, &sampler->modules, run->target->root_fd, &sampler->loops, &names);
+    if (run->options.states)
+        states_show(run->profile);
 }
 
 /* A copy of pspy finishes its copy of the profile, while this one goes on. One at a time. */

@@ -5,9 +5,6 @@
 
 #include <stdio.h>
 
-#include "pspy/base/cleanup.h"
-#include "pspy/target/syscalls.h"
-
 #define UNKNOWN_FUNCTION "[unknown Python function]"
 
 static const struct code_frame *code_frame(struct process *process, uint32_t code)
@@ -306,33 +303,6 @@ static uint8_t flags_of(const struct capture *capture)
     return (uint8_t)flags;
 }
 
-/* The innermost frame with the option `states`; a thread that simply runs has none. */
-static stack_id with_state(struct process *process, const struct sample *sample)
-{
-    static const char *const waits[SAMPLE_STATES] = {
-        [STATE_READY] = "[waiting for a CPU]",
-        [STATE_GIL] = "[waiting for the GIL]",
-        [STATE_BLOCKED] = "[waiting]",
-    };
-    struct profile *profile = process->run->profile;
-    const char *call = sample->call ? syscall_name(sample->call - 1) : NULL;
-    struct frame_info info = {.kind = FRAME_WAITING};
-    cleanup(strbuf_deinit) struct strbuf name = STRBUF_INIT;
-
-    if (sample->state == STATE_RUNNING && !call)
-        return sample->stack;
-    if (sample->state == STATE_RUNNING) {
-        info.kind = FRAME_SYSTEM;
-        strbuf_addf(&name, "[running in %s]", call);
-    } else if (sample->state == STATE_BLOCKED && call) {
-        strbuf_addf(&name, "[waiting in %s]", call);
-    } else {
-        strbuf_add_text(&name, waits[sample->state]);
-    }
-    info.name = profile_string(profile, name.text);
-    return profile_stack(profile, sample->stack, profile_frame(profile, &info));
-}
-
 /* Gives the thread its place in the profile at its first sample. */
 static void enter_thread(struct process *process, struct thread *thread)
 {
@@ -391,8 +361,6 @@ void stacks_add_sample(struct process *process, struct capture *capture, uint64_
         sample.state = (uint8_t)times_choose(thread, sample.state, weight);
     if (capture->has_python && !capture->has_native && process->run->options.native)
         process->run->profile->without_native++;
-    if (process->run->options.states)
-        sample.stack = with_state(process, &sample);
     sample.thread = thread->profile_thread;
     sample.time = time;
     sample.weight = weight;
