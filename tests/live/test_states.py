@@ -231,11 +231,13 @@ def states_of(path):
 
 def check_split(states, stderr):
     """The summary's percentages are those of the samples."""
-    kinds = {"running": "native", "[running": "system calls", "[waiting": "waiting"}
+    def kind(name):  # "running", "[running in read]", "[waiting]", "[waiting in read]"
+        return "waiting" if name.startswith("[waiting") else "system calls" if name.startswith("[") else "native"
+
     seconds = collections.Counter()
     for samples in states.values():
         for name, weight in samples:
-            seconds[kinds[name.split()[0]]] += weight
+            seconds[kind(name)] += weight
     split = {name: float(share) for name, share in re.findall(
         r"([\w ]+) ([\d.]+) %", re.search(r"^pspy: time: (.*)", stderr, re.M)[1].replace(", ", ","))}
     assert split.keys() == seconds.keys()
