@@ -294,6 +294,14 @@ static void read_lines(const struct python *python, const struct target *target,
     entry->has_lines = true;
 }
 
+/* 3.13+: between a class's caller and its __init__ runs code that only looks at what that returns.
+ * Its file and its name are one object, _Py_ID(__init__) (Objects/frameobject.c does not show it
+ * because it has no line). */
+static bool is_init_cleanup(const struct identity *identity, const char *name)
+{
+    return identity->file == identity->qualname && strcmp(name, "__init__") == 0;
+}
+
 static enum err read_entry(const struct python *python, const struct target *target,
                            const struct code_head *head, const struct identity *identity,
                            struct entry *ret)
@@ -301,14 +309,18 @@ static enum err read_entry(const struct python *python, const struct target *tar
     const struct layout *layout = &python->layout;
     cleanup(strbuf_deinit) struct strbuf qualname = STRBUF_INIT;
     cleanup(strbuf_deinit) struct strbuf file = STRBUF_INIT;
+    bool is_hidden;
 
     if (read_name(layout, target, head, 0, identity->file, &file) != ERR_OK ||
         read_name(layout, target, head, 1, identity->qualname, &qualname) != ERR_OK)
         return ERR_UNREADABLE;
     if (!names_are_copied(layout, head) && !still_is(python, target, identity))
         return ERR_TORN;
-    *ret = (struct entry){
-        .identity = *identity, .qualname = strbuf_detach(&qualname), .file = strbuf_detach(&file)};
+    is_hidden = is_init_cleanup(identity, qualname.text);
+    *ret = (struct entry){.identity = *identity,
+                          .is_hidden = is_hidden,
+                          .qualname = strbuf_detach(&qualname),
+                          .file = strbuf_detach(&file)};
     return ERR_OK;
 }
 
@@ -413,6 +425,19 @@ static bool held_this(struct python *python, const struct code_head *head)
     return !place->changes;
 }
 
+static void drop_hidden(const struct python *python, struct python_stack *stack)
+{
+    size_t kept = 0;
+
+    vec_each (frame, &stack->frames) {
+        if (frame->code_index != CODE_UNKNOWN &&
+            python->codes->entries.items[frame->code_index].is_hidden)
+            continue;
+        stack->frames.items[kept++] = *frame;
+    }
+    stack->frames.length = kept;
+}
+
 void python_resolve(struct python *python, const struct target *target, struct python_stack *stack)
 {
     uint64_t last_code = 0;
@@ -435,6 +460,7 @@ void python_resolve(struct python *python, const struct target *target, struct p
         if (last_index != CODE_UNKNOWN)
             python->codes->entries.items[last_index].used = python->round;
     }
+    drop_hidden(python, stack);
 }
 
 struct code_info python_code_info(const struct python *python, uint32_t code)

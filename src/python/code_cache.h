@@ -17,6 +17,7 @@ struct entry {
     uint32_t used;  /* in which a sample last had it */
     char *qualname, *file;
     bool is_generator;
+    bool is_hidden; /* the interpreter's own, not shown by CPython either */
     bool has_lines; /* else they are tried again with the next sample */
     struct line_table lines;
     VEC(uint64_t) copies;  /* of the bytecode, by frame_tlbc */

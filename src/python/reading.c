@@ -7,7 +7,7 @@
 #define READINGS        8
 #define LONGEST_READING (30 * NS_PER_US) /* and 1 ns a byte */
 #define COLD_CACHES     (2 * NS_PER_US)
-#define WORDS           6
+#define WORDS           8
 #define LATE_LIMIT      4096 /* reads of what was not copied, in one sample: links may be damaged */
 
 struct places {
@@ -39,11 +39,15 @@ static size_t gil_size(const struct layout *layout)
 static void list_words(struct walk *walk, bool with_stack, struct places *ret)
 {
     const struct layout *layout = &walk->python->layout;
+    const struct python_view *view = walk->view;
 
     ret->count = 0;
     add_place(ret, walk->state, walk->thread->state, layout->thread_size);
-    if (layout->has_cframe && *walk->cframe_hint) {
-        add_place(ret, &walk->current, *walk->cframe_hint + layout->cframe_frame, 8);
+    if (layout->has_cframe && view->cframe) {
+        add_place(ret, &walk->current, view->cframe + layout->cframe_frame, 8);
+        add_place(ret, &walk->outer_cframe, view->cframe + layout->cframe_previous, 8);
+        if (view->outer_cframe)
+            add_place(ret, &walk->outer_current, view->outer_cframe + layout->cframe_frame, 8);
         /* Still the thread's cframe when its content was read? */
         add_place(ret, &walk->cframe_again, walk->thread->state + layout->thread_frame, 8);
     }
@@ -103,9 +107,9 @@ enum err walk_read(struct walk *walk)
 
     list_words(walk, with_stack, &places);
     err = read_words(walk, &places);
-    if (err == ERR_UNREADABLE && (with_stack || *walk->cframe_hint)) {
-        /* The hint lay in C stack that is no more, or that stack ends earlier than its mapping. */
-        *walk->cframe_hint = 0;
+    if (err == ERR_UNREADABLE && (with_stack || walk->view->cframe)) {
+        /* The cframes lay in C stack that is no more, or it ends earlier than its mapping. */
+        walk->view->cframe = walk->view->outer_cframe = 0;
         with_stack = false;
         list_words(walk, false, &places);
         err = read_words(walk, &places);

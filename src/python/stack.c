@@ -160,7 +160,7 @@ bool python_walk(const struct python *python, const struct target *target,
                         .target = target,
                         .how = how,
                         .memory = &view->memory,
-                        .cframe_hint = &view->cframe,
+                        .view = view,
                         .ret = ret};
 
     reset(ret);

@@ -24,7 +24,6 @@
 #define LOCALS_COMPARED 64
 #define PAGE_BYTES      4096
 #define LARGEST_FRAME   2048
-#define SMALLEST_FRAME  64
 
 static enum err read_pointer(struct walk *walk, uint64_t address, uint64_t *ret)
 {
@@ -37,25 +36,64 @@ static enum err read_pointer(struct walk *walk, uint64_t address, uint64_t *ret)
     return ERR_OK;
 }
 
+/* A word that was not among what was copied. */
+static enum err read_late(struct walk *walk, uint64_t address, uint64_t *ret)
+{
+    walk->has_missed = true;
+    return target_read(walk->target, address, ret, sizeof(*ret));
+}
+
+/* The innermost cframe, and the frame of the one that it was called from. */
+static enum err read_cframe(struct walk *walk, uint64_t cframe)
+{
+    const struct layout *layout = &walk->python->layout;
+    struct python_view *view = walk->view;
+
+    if (view->cframe == cframe) {
+        walk->is_torn |= walk->cframe_again != cframe;
+    } else {
+        view->cframe = cframe;
+        if (read_late(walk, cframe + layout->cframe_frame, &walk->current) != ERR_OK ||
+            read_late(walk, cframe + layout->cframe_previous, &walk->outer_cframe) != ERR_OK)
+            return ERR_UNREADABLE;
+    }
+    if (view->outer_cframe == walk->outer_cframe)
+        return ERR_OK;
+    view->outer_cframe = walk->outer_cframe;
+    return walk->outer_cframe
+               ? read_late(walk, walk->outer_cframe + layout->cframe_frame, &walk->outer_current)
+               : ERR_OK;
+}
+
 /* The current frame at the moment of the thread state. */
 static enum err first_frame(struct walk *walk, uint64_t *ret)
 {
     const struct layout *layout = &walk->python->layout;
     uint64_t pointer = word_at(walk->state, layout->thread_frame);
-    bool was_read = *walk->cframe_hint == pointer;
 
     *ret = pointer;
     walk->cframe = layout->thread_cframe ? word_at(walk->state, layout->thread_cframe) : 0;
     if (!layout->has_cframe || pointer == 0)
         return ERR_OK;
-    walk->cframe = *walk->cframe_hint = pointer;
-    if (was_read) {
-        *ret = walk->current;
-        walk->is_torn |= walk->cframe_again != pointer;
-        return ERR_OK;
-    }
-    walk->has_missed = true;
-    return target_read(walk->target, pointer + layout->cframe_frame, ret, 8);
+    walk->cframe = pointer;
+    if (read_cframe(walk, pointer) != ERR_OK)
+        return ERR_UNREADABLE;
+    *ret = walk->current;
+    walk->is_torn |= !walk->current && walk->outer_cframe;
+    walk->is_in_call = walk->current != 0;
+    return ERR_OK;
+}
+
+/*
+ * An eval call links its cframe to the thread before it says there which frame it runs: until then
+ * that is whatever its place held before. It, and the caller of its outermost frame, are to be what
+ * the outer cframe says.
+ */
+static void end_call(struct walk *walk, uint64_t caller)
+{
+    if (walk->is_in_call)
+        walk->is_torn |= caller != walk->outer_current;
+    walk->is_in_call = false;
 }
 
 /* Ends the current eval call where the cframes are the anchors. */
@@ -190,6 +228,7 @@ static enum err take_frame(struct walk *walk, uint64_t *address, bool is_innermo
                      (!is_innermost && !walk->how->is_stopped && has_moved(walk, *address, head));
     previous = word_at(head, layout->frame_previous);
     if (is_entry_frame(layout, head)) {
+        end_call(walk, previous);
         vec_push(&walk->ret->anchors, *address);
         *address = previous;
         return ERR_OK;
@@ -204,7 +243,10 @@ static enum err take_frame(struct walk *walk, uint64_t *address, bool is_innermo
         walk->memory->near = *address + layout->frame_size;
     walk->is_torn |= !previous && is_between(layout, head);
     *address = previous;
-    return ends_call ? leave_cframe(walk) : ERR_OK;
+    if (!ends_call)
+        return ERR_OK;
+    end_call(walk, previous);
+    return leave_cframe(walk);
 }
 
 /* Makes the anchors from `first` on `count` ones: drops or adds at the inner end. */
@@ -239,30 +281,25 @@ static void list_cframes(struct walk *walk, size_t frames)
     align_anchors(walk->ret, first, frames);
 }
 
-/* Links that lead in a circle are torn: more frames than the memory has room for. (What is read
- * late has a bound of its own, and the limit ends the rest.) */
-static bool is_circle(const struct walk *walk, size_t count)
-{
-    return !walk->how->is_stopped && !walk->has_missed &&
-           count > walk->memory->copy_size / SMALLEST_FRAME;
-}
-
 static enum python_end walk_frames(struct walk *walk)
 {
     const struct layout *layout = &walk->python->layout;
     uint64_t frame, base = layout->thread_base ? word_at(walk->state, layout->thread_base) : 0;
     size_t first = walk->ret->frames.length, count = 0;
+    uint64_t passed = 0; /* the frame at the last power of two: to meet it again is a circle */
 
     if (first_frame(walk, &frame) != ERR_OK)
         return PYTHON_UNREADABLE;
     for (; frame && frame != base && !walk->is_torn; count++) {
-        if (is_circle(walk, count))
-            walk->is_torn = true;
+        walk->is_torn |= frame == passed;
+        if ((count & (count - 1)) == 0)
+            passed = frame;
         if (first + count >= walk->how->limit)
             return PYTHON_TRUNCATED;
         if (take_frame(walk, &frame, walk->ret->frames.length == first) != ERR_OK)
             return PYTHON_UNREADABLE;
     }
+    walk->is_torn |= walk->is_in_call;
     if (layout->anchors == ANCHORS_CFRAMES && walk->how->wants_anchors)
         list_cframes(walk, count);
     return PYTHON_ROOT;
@@ -304,7 +341,7 @@ static bool attempt(struct walk *walk)
 {
     size_t frames = walk->ret->frames.length, anchors = walk->ret->anchors.length;
 
-    walk->has_missed = walk->is_torn = false;
+    walk->has_missed = walk->is_torn = walk->is_in_call = false;
     walk->inner = 0;
     walk->collecting = 0;
     switch (walk_read(walk)) {
@@ -322,7 +359,7 @@ static bool attempt(struct walk *walk)
         return true;
     }
     walk->ret->end = walk_frames(walk);
-    if (walk->ret->end == PYTHON_UNREADABLE && !walk->how->is_stopped)
+    if (walk->ret->end == PYTHON_UNREADABLE && (!walk->how->is_stopped || walk->is_in_call))
         walk->is_torn = true; /* links that lead nowhere */
     if (walk->how->is_stopped || !walk->has_missed) {
         note_interpreter(walk);

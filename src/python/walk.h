@@ -17,17 +17,19 @@ struct walk {
     const struct python_walk *how;
     const struct python_thread *thread;
     struct view *memory;
-    uint64_t *cframe_hint;
+    struct python_view *view; /* `memory` is a part of it */
     struct python_stack *ret;
     /* What was read between the copies. */
     unsigned char state[THREAD_STATE_LIMIT];
     unsigned char gil[GIL_BYTES];
     uint32_t collecting;
-    uint64_t current; /* the frame that cframe_hint points to */
-    uint64_t cframe_again;
+    /* With layout.has_cframe, where the view says that they lie: the innermost cframe's frame and
+     * outer cframe, the latter's frame, and which cframe is the innermost once more. */
+    uint64_t current, outer_cframe, outer_current, cframe_again;
     /* As the walk goes on. */
     uint64_t cframe;
     uint64_t inner;  /* the frame before */
+    bool is_in_call; /* the innermost eval call's frames have not ended yet */
     bool has_missed; /* some memory was not among what was copied */
     unsigned late;   /* how often, over all attempts */
     bool has_stack;  /* how->stack_local is filled; once is enough */

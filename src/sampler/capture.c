@@ -187,6 +187,11 @@ static bool same_call(const struct procfs_syscall *a, const struct procfs_syscal
            a->stack_pointer == b->stack_pointer && a->program_counter == b->program_counter;
 }
 
+bool capture_is_torn(const struct capture *capture)
+{
+    return capture->has_python && capture->python.end == PYTHON_TORN;
+}
+
 /* False if the thread runs after all, or its stack needs registers: it is to be stopped. */
 static bool take_blocked(struct process *process, struct capture *capture,
                          const struct procfs_syscall *before)
@@ -201,7 +206,7 @@ static bool take_blocked(struct process *process, struct capture *capture,
     capture->snapshot.live = NULL;
     if (thread_files_syscall(&thread->files, &after) != ERR_OK || !same_call(before, &after) ||
         thread_files_schedstat(&thread->files, &sched) != ERR_OK ||
-        capture->timeslices != sched.timeslices)
+        capture->timeslices != sched.timeslices || capture_is_torn(capture))
         return false;
     if (capture->has_native) {
         capture_walk(process, capture);

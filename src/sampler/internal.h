@@ -208,6 +208,8 @@ void capture_walk(struct process *process, struct capture *capture);
  * is taken away: do that before it goes on. */
 void capture_copy_state(struct process *process, struct capture *capture);
 
+/* Whether the thread stands where its Python frames cannot be told: between two of its states. */
+bool capture_is_torn(const struct capture *capture);
 /* Of a thread that was stopped: the system call that it is in. */
 void capture_note_call(const struct process *process, struct capture *capture);
 

@@ -112,13 +112,18 @@ static void let_it_run(unsigned stops)
 
 /*
  * The thread may stand between the two instructions that a generator needs to return to its caller,
- * of which nothing is left to read then. It goes on for a moment and is stopped again: that is so
- * rare that it favours nothing.
+ * of which nothing is left to read then, or those that an eval call needs to begin. It goes on for
+ * a moment and is stopped again: that is so rare that it favours nothing.
  */
-static bool stands_between(struct capture *capture)
+static void stop_again(struct process *process, struct capture *capture)
 {
-    return capture->has_python && capture->python.end == PYTHON_TORN &&
-           ++capture->stops < STOPS_FOR_SAMPLE;
+    capture->is_taken = false;
+    if (++capture->stops == STOPS_FOR_SAMPLE) {
+        process_lose(process, LOSS_TORN);
+        return;
+    }
+    let_it_run(capture->stops);
+    ask(process, capture);
 }
 
 static void take_stopped(struct process *process, struct capture *capture)
@@ -138,13 +143,11 @@ static void take_stopped(struct process *process, struct capture *capture)
     }
     hold_release(&capture->hold);
     capture->snapshot.live = NULL;
-    if (err == ERR_OK)
-        capture_note_call(process, capture);
-    if (err == ERR_OK && stands_between(capture)) {
-        capture->is_taken = false;
-        let_it_run(capture->stops);
-        ask(process, capture);
-    }
+    if (err != ERR_OK)
+        return;
+    capture_note_call(process, capture);
+    if (capture_is_torn(capture))
+        stop_again(process, capture);
 }
 
 /* Takes the thread's state if it stands still by now. `since`: when all were asked. */

@@ -148,7 +148,9 @@ void python_stack_deinit(struct python_stack *stack);
 /* What is kept of a thread from sample to sample: where its frames lie. */
 struct python_view {
     struct view memory;
-    uint64_t cframe; /* where the current frame's pointer was last, with layout.has_cframe */
+    /* With layout.has_cframe: the innermost eval call's cframe as of last time, and its caller's.
+     */
+    uint64_t cframe, outer_cframe;
 };
 
 void python_view_deinit(struct python_view *view);
@@ -193,7 +195,7 @@ void python_begin_round(struct python *python, bool keeps);
 /*
  * Finds out what the code objects of `stack` are: fills code_index of its frames, the same for the
  * same function in each later sample. Reads from the target only when it meets a code object for
- * the first time.
+ * the first time. Frames of code that is the interpreter's own are dropped.
  */
 void python_resolve(struct python *python, const struct target *target, struct python_stack *stack);
 /* Valid until the next python_resolve. `code` is not CODE_UNKNOWN. */
