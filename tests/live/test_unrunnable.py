@@ -3,6 +3,7 @@
 own, and interpreters built with tail calls. made_up.c lays the memory of such a process out by CPython's headers and
 says what is in it; pspy must read the same."""
 import os
+import re
 
 import pytest
 from conftest import MADE_PYTHONS, make_quietly
@@ -83,6 +84,17 @@ def test_recorded(made_up, run_pspy, options):
             assert [(frame.name, frame.line) for frame in frames if is_python(frame)] == stated_python(thread)
             if options:
                 check_native(frames, thread)
+
+
+def test_links_in_a_circle(made_up, run_pspy):
+    """They are no stack, however often they are read."""
+    ask(made_up, "circle")
+    recording = record(run_pspy, made_up.pid, "-i", "-t", "--full-filenames")
+    right = made_up.statement["threads"][0]
+    assert {tid for tid, _ in recording.by_thread} == {right["tid"]}
+    assert all([(frame.name, frame.line) for frame in frames if is_python(frame)] == stated_python(right)
+               for frames in recording.stacks)
+    assert re.search(r"^pspy: lost: .*changed while read", recording.stderr, re.M), recording.stderr
 
 
 @pytest.mark.parametrize("stated, is_newer", [("0x030f00f0", False), ("0x031000f0", True)], ids=["3.15", "3.16"])
