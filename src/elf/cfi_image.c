@@ -4,11 +4,17 @@
  * without sections (as it was mapped) tells where it begins in .eh_frame_hdr: version 1, the
  * encodings 1b 03 3b, s32 distance from there to .eh_frame. It ends with an empty record then, so
  * what lies behind it in the segment is cut off at the first one.
+ *
+ * Nothing describes .init and .fini, which the C library's crti.o and crtn.o wrap around whatever a
+ * program puts between: their code says it.
  */
 #include "cfi_image.h"
 
+#include <elf.h>
 #include <string.h>
 
+#include "codeframes.h"
+#include "pspy/base/cleanup.h"
 #include "pspy/elf/cfi.h"
 
 /* The range of the executable segments. */
@@ -95,10 +101,40 @@ static bool find_debug_frame(struct image *image, bool of_debug_file, struct cfi
     return image_debug_frame(image, of_debug_file, &ret->bytes, &ret->size);
 }
 
+/* The section's bytes in the file. */
+static bool section_bytes(const struct image *image, const char *name, struct cfi_section *ret)
+{
+    uint64_t vaddr, size;
+
+    if (!image_section(image, name, &vaddr, &size) || !bytes_at(image, vaddr, ret) ||
+        size > ret->size)
+        return false;
+    ret->size = size;
+    return true;
+}
+
+/* `records` is filled, and to live until they are compiled. */
+static bool make_frames(const struct image *image, struct strbuf *records, struct cfi_section *ret)
+{
+    static const char *const names[] = {".init", ".fini"};
+    struct cfi_section code;
+    bool has_made = false;
+
+    if (image_machine(image) != EM_X86_64)
+        return false;
+    codeframes_add_cie(records);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        has_made |= section_bytes(image, names[i], &code) &&
+                    codeframes_add(code.bytes, code.size, code.vaddr, 0, 0, records);
+    *ret = (struct cfi_section){(const unsigned char *)records->text, records->length, 0, false};
+    return has_made;
+}
+
 struct cfi *cfi_of_image(struct image *image, bool with_debug_file)
 {
     const struct cfi_arch *arch = cfi_arch_find(image_machine(image));
-    struct cfi_section sections[3];
+    cleanup(strbuf_deinit) struct strbuf made = STRBUF_INIT;
+    struct cfi_section sections[4];
     uint64_t low, high;
     size_t count = 0;
 
@@ -110,5 +146,6 @@ struct cfi *cfi_of_image(struct image *image, bool with_debug_file)
     count += find_debug_frame(image, false, &sections[count]);
     if (with_debug_file)
         count += find_debug_frame(image, true, &sections[count]);
+    count += make_frames(image, &made, &sections[count]);
     return cfi_compile(arch, low, high, sections, count);
 }

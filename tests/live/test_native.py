@@ -90,6 +90,33 @@ def test_static_program(compile_c, start_target, run_pspy, repo, flags):
             assert only(frames, truth) == truth, show(frames)
 
 
+# What else the section holds runs between the halves that crti.o and crtn.o bring, which have no tables.
+FIRST_OR_LAST = r"""
+#include <stdio.h>
+#include <unistd.h>
+__asm__(".section " SECTION "\n call own_part\n .text");
+void spin(void) { for (volatile int i = 0;; i++); }
+void own_part(void)
+{
+    printf("{\"pid\": %d}\n", (int)getpid());
+    fflush(stdout);
+    spin();
+}
+int main(void) { return 0; }
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["-static"]], ids=["dynamic", "static"])
+@pytest.mark.parametrize("section, symbol", [(".init", "_init"), (".fini", "_fini")])
+def test_first_and_last_code(compile_c, start_target, run_pspy, section, symbol, flags):
+    target = start_target([compile_c("program", FIRST_OR_LAST, f'-DSECTION="{section}"', *flags)])
+    recording = record(run_pspy, target.pid, "-n")
+    check_whole(recording)
+    for frames in recording.stacks:
+        assert [name for name in names(frames) if name in ("_start", symbol, "own_part", "spin")] == [
+            "_start", symbol, "own_part", "spin"], show(frames)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--idle"]], ids=["busy", "idle"])
 def test_stated_threads(native_target, run_pspy, arguments):
     target = native_target("stack_threads", "--threads", "6", *arguments)
