@@ -43,6 +43,8 @@ WANTED_PYTHONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.
                   "3.15d")
 
 PARALLEL_FOLDERS = ("browser", "fuzz", "layout")
+PARALLEL_FILES = ("test_aarch64", "test_builds", "test_code_frames", "test_debug_files", "test_elf_tools", "test_native",
+                  "test_stacks", "test_steps", "test_symbol_sources", "test_unrunnable", "test_unwind_rows")
 
 # Whoever started us (nohup, a shell's "&") may have ignored signals, and what is ignored is inherited.
 for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
@@ -291,7 +293,8 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(items):
     """What measures no shares or rates: `make test` runs several of these at a time."""
     for item in items:
-        if "every_python" in getattr(item, "fixturenames", ()) or item.path.parent.name in PARALLEL_FOLDERS:
+        if ("every_python" in getattr(item, "fixturenames", ()) or item.path.parent.name in PARALLEL_FOLDERS
+                or item.path.stem in PARALLEL_FILES):
             item.add_marker("parallel")
 
 

@@ -24,6 +24,7 @@
 #define LOCALS_COMPARED 64
 #define PAGE_BYTES      4096
 #define LARGEST_FRAME   2048
+#define CHUNK_BYTES     (16 * 1024) /* of the data stack, at least: DATA_STACK_CHUNK_SIZE */
 
 static enum err read_pointer(struct walk *walk, uint64_t address, uint64_t *ret)
 {
@@ -65,6 +66,14 @@ static enum err read_cframe(struct walk *walk, uint64_t cframe)
                : ERR_OK;
 }
 
+/* Whether a frame lies where the thread's data stack is free. */
+static bool is_popped(const struct walk *walk, uint64_t frame)
+{
+    uint32_t at = walk->python->layout.thread_chunk;
+
+    return frame >= word_at(walk->state, at + 8) && frame - word_at(walk->state, at) < CHUNK_BYTES;
+}
+
 /* The current frame at the moment of the thread state. */
 static enum err first_frame(struct walk *walk, uint64_t *ret)
 {
@@ -79,15 +88,15 @@ static enum err first_frame(struct walk *walk, uint64_t *ret)
     if (read_cframe(walk, pointer) != ERR_OK)
         return ERR_UNREADABLE;
     *ret = walk->current;
-    walk->is_torn |= !walk->current && walk->outer_cframe;
+    walk->is_torn |= (!walk->current && walk->outer_cframe) || is_popped(walk, walk->current);
     walk->is_in_call = walk->current != 0;
     return ERR_OK;
 }
 
 /*
  * An eval call links its cframe to the thread before it says there which frame it runs: until then
- * that is whatever its place held before. It, and the caller of its outermost frame, are to be what
- * the outer cframe says.
+ * that is whatever its place held before. It must not be one that is popped, and the caller of the
+ * call's outermost frame must be what the outer cframe says.
  */
 static void end_call(struct walk *walk, uint64_t caller)
 {
