@@ -87,6 +87,9 @@ void merge_stacks(const struct native_stack *native, const struct python_stack *
     vec_reset(&ret->frames);
     if (loops.count)
         merge.extra = count_extra(&merge, native);
+    /* A call that is ending has no anchor any more: it is the innermost. */
+    else if (python->anchors.length && python->anchors.items[0] == 0)
+        add_calls(&merge, 0);
     for (size_t i = 0; i < native->frames.length; i++) {
         const struct native_frame *frame = &native->frames.items[i];
         size_t call = find_call(&merge, frame);

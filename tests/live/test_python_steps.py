@@ -4,9 +4,11 @@ interpreter needs to begin and to end a call. It may say that it cannot tell; wh
 import json
 import subprocess
 
+import pytest
+
 from conftest import SANITIZED
 
-STEPS = 10000 if SANITIZED else 40000
+STEPS = 10000 if SANITIZED else 30000
 
 # Calls from C at many depths: what the C stack holds of earlier ones is of other frames.
 STEPPED = """
@@ -66,8 +68,9 @@ rounds()
 """
 
 
-def test_every_instruction(every_python, build, record_property):
-    done = subprocess.run([build / "tests/unit/print_python_steps", str(STEPS), every_python, "-c", STEPPED],
+@pytest.mark.parametrize("options", [[], ["-n"]], ids=["python", "native"])
+def test_every_instruction(every_python, build, record_property, options):
+    done = subprocess.run([build / "tests/unit/print_python_steps", *options, str(STEPS), every_python, "-c", STEPPED],
                           capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)

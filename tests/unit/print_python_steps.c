@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader of Python stacks at every instruction: print_python_steps COUNT PROGRAM ARGUMENTS...
+ * The reader of Python stacks at every instruction: print_python_steps [-n] COUNT PROGRAM
+ ARGUMENTS...
  *
  * PROGRAM is a CPython that writes a byte to stdout when it is in position. Then COUNT of its
  * instructions are single-stepped, and behind each its stack is read in both ways: as that of a
  * thread that stands still, and as that of one that runs, whose copies are the same here. From one
  * instruction to the next a stack gains or loses one frame at most, so whatever else happens is
- * wrong. Prints one JSON object:
+ * wrong. With -n the native stack is walked too, and what is judged is the merged one, of the
+ * thread that stands still: there a native frame may come or go as well, and Python frames take the
+ * place of one. Prints one JSON object:
  *
  *   steps, torn  instructions; those that it was said of that the frames cannot be told there
- *   jumps        stacks that are more than one frame away from the one before, in either way
+ *   jumps        stacks that are further away from the one before, in either way
  *   disagree     instructions at which the two ways tell different stacks
  *   changes      stacks that are one frame away from the one before
  *   depth        the most frames of a stack
 
  */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +27,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pspy/python/python.h"
+#include "../../src/sampler/merge.h"
+#include "pspy/target/ptrace.h"
+
+#define STACK_BYTES (1u << 20)
+#define RED_ZONE    128
+#define LIMIT       1000
+#define NATIVE_AWAY 3
 
 enum way { STOPPED, RUNNING, WAYS };
 
 struct reading {
     struct python_view view;
     struct python_stack stack;
-    VEC(uint64_t) before, now; /* root first: frames' addresses */
+    VEC(uint64_t) before, now; /* root first: frames' addresses, of native ones the CFA */
     bool is_whole;
 };
 
@@ -40,6 +50,12 @@ struct stepper {
     struct module_list modules;
     struct address_space space;
     struct python python;
+    bool is_native;
+    struct unwinder *unwinder;
+    struct snapshot snapshot;
+    struct regs regs;
+    struct native_stack native;
+    struct merged_stack merged;
     struct reading readings[WAYS];
     size_t torn, jumps, changes, disagree, depth;
 };
@@ -96,6 +112,7 @@ static void open_python(struct stepper *stepper)
     python_refresh_threads(&stepper->python, &stepper->target, true);
     if (stepper->python.threads.length != 1)
         fail("print_python_steps: not one thread");
+    stepper->unwinder = unwinder_create(&stepper->space, &stepper->target);
 }
 
 #define ATTEMPTS 20 /* where the frames lie is to be learnt; we may be put off the CPU */
@@ -103,7 +120,7 @@ static void open_python(struct stepper *stepper)
 static void read_stack(struct stepper *stepper, enum way way)
 {
     struct reading *reading = &stepper->readings[way];
-    struct python_walk how = {.is_stopped = way == STOPPED, .wants_anchors = true, .limit = 1000};
+    struct python_walk how = {.is_stopped = way == STOPPED, .wants_anchors = true, .limit = LIMIT};
 
     for (int i = 0; i < (way == STOPPED ? 1 : ATTEMPTS); i++) {
         python_walk(&stepper->python, &stepper->target, stepper->python.threads.items, 1, &how,
@@ -116,6 +133,32 @@ static void read_stack(struct stepper *stepper, enum way way)
     vec_reset(&reading->now);
     for (size_t i = reading->stack.frames.length; i-- > 0;)
         vec_push(&reading->now, reading->stack.frames.items[i].address);
+}
+
+/* False if the native half is not whole. */
+static bool merge_native(struct stepper *stepper, struct reading *reading)
+{
+    const struct python *python = &stepper->python;
+    struct hold hold = {.tid = stepper->pid, .state = HOLD_STOPPED};
+    struct merge_loops loops = {NULL, 0};
+
+    if (python->layout.anchors == ANCHORS_COUNTED)
+        loops = (struct merge_loops){python->eval_loops.items, python->eval_loops.length};
+    if (hold_registers(&hold, &stepper->regs) != ERR_OK)
+        fail("print_python_steps: registers");
+    snapshot_reset(&stepper->snapshot);
+    snapshot_take(&stepper->snapshot, &stepper->target, regs_sp(&stepper->regs) - RED_ZONE,
+                  STACK_BYTES);
+    unwinder_walk(stepper->unwinder, &stepper->regs, &stepper->snapshot, LIMIT, &stepper->native);
+    merge_stacks(&stepper->native, &reading->stack, loops, &stepper->merged);
+    vec_reset(&reading->now);
+    for (size_t i = stepper->merged.frames.length; i-- > 0;) {
+        struct merged_frame frame = stepper->merged.frames.items[i];
+
+        vec_push(&reading->now, frame.is_python ? reading->stack.frames.items[frame.index].address
+                                                : stepper->native.frames.items[frame.index].cfa);
+    }
+    return stepper->native.end == WALK_ROOT;
 }
 
 /* How many frames are to be popped and pushed to come from one stack to the other. */
@@ -132,7 +175,7 @@ static void show(const char *what, const uint64_t *frames, size_t count)
 {
     fprintf(stderr, "%s:", what);
     for (size_t i = 0; i < count; i++)
-        fprintf(stderr, " %lx", (unsigned long)frames[i]);
+        fprintf(stderr, " %" PRIx64, frames[i]);
     fprintf(stderr, "\n");
 }
 
@@ -142,8 +185,8 @@ static void judge(struct stepper *stepper, struct reading *reading)
 
     if (!reading->is_whole)
         return;
-    stepper->changes += away == 1;
-    if (away > 1 && stepper->jumps++ == 0) {
+    stepper->changes += away > 0;
+    if (away > (stepper->is_native ? NATIVE_AWAY : 1) && stepper->jumps++ == 0) {
         show("before", reading->before.items, reading->before.length);
         show("now", reading->now.items, reading->now.length);
     }
@@ -161,8 +204,22 @@ static bool do_agree(const struct reading *a, const struct reading *b)
             memcmp(a->now.items, b->now.items, a->now.length * sizeof(uint64_t)) == 0);
 }
 
+static void look_at_both(struct stepper *stepper)
+{
+    struct reading *reading = &stepper->readings[STOPPED];
+
+    read_stack(stepper, STOPPED);
+    reading->is_whole &= merge_native(stepper, reading);
+    judge(stepper, reading);
+    stepper->torn += !reading->is_whole;
+}
+
 static void look(struct stepper *stepper)
 {
+    if (stepper->is_native) {
+        look_at_both(stepper);
+        return;
+    }
     for (int way = 0; way < WAYS; way++) {
         read_stack(stepper, way);
         judge(stepper, &stepper->readings[way]);
@@ -179,6 +236,10 @@ static void stepper_deinit(struct stepper *stepper)
         vec_deinit(&stepper->readings[way].before);
         vec_deinit(&stepper->readings[way].now);
     }
+    native_stack_deinit(&stepper->native);
+    vec_deinit(&stepper->merged.frames);
+    snapshot_deinit(&stepper->snapshot);
+    unwinder_destroy(stepper->unwinder);
     python_close(&stepper->python);
     address_space_deinit(&stepper->space);
     module_list_deinit(&stepper->modules);
@@ -190,8 +251,13 @@ int main(int argc, char **argv)
     struct stepper stepper = {.pid = 0};
     size_t count;
 
+    if (argc > 1 && strcmp(argv[1], "-n") == 0) {
+        stepper.is_native = true;
+        argv++;
+        argc--;
+    }
     if (argc < 3) {
-        fprintf(stderr, "usage: print_python_steps COUNT PROGRAM ARGUMENTS...\n");
+        fprintf(stderr, "usage: print_python_steps [-n] COUNT PROGRAM ARGUMENTS...\n");
         return 2;
     }
     count = strtoul(argv[1], NULL, 10);

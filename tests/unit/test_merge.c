@@ -93,6 +93,10 @@ static void test_calls(void)
     for (uint64_t i = 0; i < 4; i++)
         add_call(&both, 0x108 + 0x10 * i, 1);
     is_merged(&both, "p0 p1 p2 p3 n4", "recursion: eval frames in a row");
+    add_natives(&both, 4);
+    add_call(&both, 0, 1);
+    add_call(&both, 0x128, 1);
+    is_merged(&both, "p0 n0 n1 p1 n3", "a call that is ending");
 }
 
 static void test_edges(void)

@@ -133,7 +133,8 @@ struct code_head {
 
 struct python_stack {
     VEC(struct python_frame) frames; /* innermost first */
-    /* One address per eval call, innermost first: it lies in that native frame's stack memory. */
+    /* One address per eval call, innermost first: it lies in that native frame's stack memory. 0:
+     * the innermost call, which is ending. */
     VEC(uint64_t) anchors;
     /* Of the distinct code objects in `frames` that were not met before in this round. */
     VEC(struct code_head) heads;
