@@ -121,6 +121,15 @@ static bool is_entry_frame(const struct layout *layout, const unsigned char *hea
     return layout->anchors == ANCHORS_ENTRY && head[layout->frame_owner] >= OWNER_INTERPRETER;
 }
 
+/* 3.11 and later: whether memory cannot be a frame. A frame is current some instructions before its
+ * caller is written to it, and until then what is read there is of anything. */
+static bool is_impossible(const struct layout *layout, uint64_t address, const unsigned char *head)
+{
+    return layout->frame_owner &&
+           (address % sizeof(uint64_t) != 0 || head[layout->frame_owner] > OWNER_LAST ||
+            (layout->frame_is_entry && head[layout->frame_is_entry] > 1));
+}
+
 /* A generator that has lost its caller, but is the current frame for one more instruction. */
 static bool is_between(const struct layout *layout, const unsigned char *head)
 {
@@ -233,7 +242,8 @@ static enum err take_frame(struct walk *walk, uint64_t *address, bool is_innermo
 
     if (!head)
         return ERR_UNREADABLE;
-    walk->is_torn |= !is_same(layout, head, again, is_innermost) ||
+    walk->is_torn |= is_impossible(layout, *address, head) ||
+                     !is_same(layout, head, again, is_innermost) ||
                      (!is_innermost && !walk->how->is_stopped && has_moved(walk, *address, head));
     previous = word_at(head, layout->frame_previous);
     if (is_entry_frame(layout, head)) {

@@ -28,6 +28,7 @@ enum anchor_shape {
     ANCHORS_ENTRY,    /* 3.12+: an entry frame, whose owner is OWNER_INTERPRETER or above */
 };
 #define OWNER_INTERPRETER 3
+#define OWNER_LAST        4 /* 3.14: FRAME_OWNED_BY_CSTACK */
 #define OWNER_GENERATOR   1
 
 /* What frame_instruction holds. */
