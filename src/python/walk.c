@@ -24,6 +24,7 @@
 #define LOCALS_COMPARED 64
 #define PAGE_BYTES      4096
 #define LARGEST_FRAME   2048
+#define STACK_LIMIT     (64u << 20)
 #define CHUNK_BYTES     (16 * 1024) /* of the data stack, at least: DATA_STACK_CHUNK_SIZE */
 
 static enum err read_pointer(struct walk *walk, uint64_t address, uint64_t *ret)
@@ -74,6 +75,25 @@ static bool is_popped(const struct walk *walk, uint64_t frame)
     return frame >= word_at(walk->state, at + 8) && frame - word_at(walk->state, at) < CHUNK_BYTES;
 }
 
+/* The outermost one is a part of the thread state, and there is nothing that it runs. */
+static bool is_root_cframe(const struct walk *walk, uint64_t cframe)
+{
+    return cframe - walk->thread->state < THREAD_STATE_LIMIT;
+}
+
+/*
+ * An eval call links its cframe to the thread before it says there which frame it runs and where it
+ * was called from: until then that is whatever the place held before. (Also end_call.) Where the
+ * call comes from C code without a frame, a greenlet's start, the outer cframe is on the stack too.
+ */
+static bool is_unset(const struct walk *walk, uint64_t cframe)
+{
+    uint64_t outer = walk->outer_cframe;
+
+    return !walk->current || !outer || is_popped(walk, walk->current) ||
+           (!walk->outer_current && !is_root_cframe(walk, outer) && outer - cframe >= STACK_LIMIT);
+}
+
 /* The current frame at the moment of the thread state. */
 static enum err first_frame(struct walk *walk, uint64_t *ret)
 {
@@ -85,19 +105,15 @@ static enum err first_frame(struct walk *walk, uint64_t *ret)
     if (!layout->has_cframe || pointer == 0)
         return ERR_OK;
     walk->cframe = pointer;
+    walk->is_in_call = !is_root_cframe(walk, pointer);
     if (read_cframe(walk, pointer) != ERR_OK)
         return ERR_UNREADABLE;
     *ret = walk->current;
-    walk->is_torn |= (!walk->current && walk->outer_cframe) || is_popped(walk, walk->current);
-    walk->is_in_call = walk->current != 0;
+    walk->is_torn |= walk->is_in_call && is_unset(walk, pointer);
     return ERR_OK;
 }
 
-/*
- * An eval call links its cframe to the thread before it says there which frame it runs: until then
- * that is whatever its place held before. It must not be one that is popped, and the caller of the
- * call's outermost frame must be what the outer cframe says.
- */
+/* The caller of the innermost call's outermost frame must be what the outer cframe says. */
 static void end_call(struct walk *walk, uint64_t caller)
 {
     if (walk->is_in_call)
@@ -290,7 +306,7 @@ static void list_cframes(struct walk *walk, size_t frames)
 {
     size_t first = walk->ret->anchors.length;
 
-    while (walk->cframe && walk->cframe - walk->thread->state >= THREAD_STATE_LIMIT &&
+    while (walk->cframe && !is_root_cframe(walk, walk->cframe) &&
            walk->ret->anchors.length - first <= frames + 1) {
         vec_push(&walk->ret->anchors, walk->cframe);
         if (read_pointer(walk, walk->cframe + walk->python->layout.cframe_previous,
