@@ -67,12 +67,14 @@ static enum err read_cframe(struct walk *walk, uint64_t cframe)
                : ERR_OK;
 }
 
-/* Whether a frame lies where the thread's data stack is free. */
+/* Whether a frame lies where the data stack of a thread that stands still is free. (Of one that
+ * runs, how far it reaches was read at another moment.) */
 static bool is_popped(const struct walk *walk, uint64_t frame)
 {
     uint32_t at = walk->python->layout.thread_chunk;
 
-    return frame >= word_at(walk->state, at + 8) && frame - word_at(walk->state, at) < CHUNK_BYTES;
+    return walk->how->is_stopped && frame >= word_at(walk->state, at + 8) &&
+           frame - word_at(walk->state, at) < CHUNK_BYTES;
 }
 
 /* The outermost one is a part of the thread state, and there is nothing that it runs. */
