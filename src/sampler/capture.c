@@ -206,8 +206,14 @@ static bool take_blocked(struct process *process, struct capture *capture,
     capture->snapshot.live = NULL;
     if (thread_files_syscall(&thread->files, &after) != ERR_OK || !same_call(before, &after) ||
         thread_files_schedstat(&thread->files, &sched) != ERR_OK ||
-        capture->timeslices != sched.timeslices || capture_is_torn(capture))
+        capture->timeslices != sched.timeslices)
         return false;
+    if (capture_is_torn(capture)) {
+        if (before->number < 0 || call_survives_stop(before->number)) /* < 0: a page fault */
+            return false;
+        process_lose(process, LOSS_TORN);
+        return true;
+    }
     if (capture->has_native) {
         capture_walk(process, capture);
         if (capture->native.end == WALK_NO_REGISTER && call_survives_stop(before->number))
