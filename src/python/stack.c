@@ -133,6 +133,19 @@ static bool still_same(struct walk *walk, const struct python_thread *states, si
     return true;
 }
 
+/* Whether a frame runs what is no code object: memory was taken for one (is_impossible of walk.c).
+ */
+static bool runs_no_code(const struct walk *walk)
+{
+    const struct python *python = walk->python;
+
+    vec_each (head, &walk->ret->heads) {
+        if (word_at(head->bytes, python->layout.object_type) != python->code_type)
+            return true;
+    }
+    return false;
+}
+
 /* Code objects that were not known before must still be run by the same frames when they have been
  * copied. While a thread stands still only those are. */
 static void copy_codes(struct walk *walk, const struct python_thread *states, size_t count)
@@ -140,9 +153,11 @@ static void copy_codes(struct walk *walk, const struct python_thread *states, si
     struct python_stack *stack = walk->ret;
     struct python_frame *before;
     size_t frames = stack->frames.length;
+    bool were_known = code_copy_heads(walk->python, walk->target, walk->how->is_stopped, stack);
 
-    if (code_copy_heads(walk->python, walk->target, walk->how->is_stopped, stack) ||
-        walk->how->is_stopped || stack->end != PYTHON_ROOT)
+    if (walk->python->layout.has_cframe && walk->python->code_type && runs_no_code(walk))
+        stack->end = PYTHON_TORN;
+    if (were_known || walk->how->is_stopped || stack->end != PYTHON_ROOT)
         return;
     before = xreallocarray(NULL, frames, sizeof(*before));
     if (frames)

@@ -145,6 +145,7 @@ static bool is_impossible(const struct layout *layout, uint64_t address, const u
 {
     return layout->frame_owner &&
            (address % sizeof(uint64_t) != 0 || head[layout->frame_owner] > OWNER_LAST ||
+            word_at(head, layout->frame_code) == 0 ||
             (layout->frame_is_entry && head[layout->frame_is_entry] > 1));
 }
 
