@@ -271,7 +271,7 @@ def test_another_tracer_on_a_child(run_pspy, python, tmp_path, options):
     program = tmp_path / "burn.py"
     program.write_text(BURN + "burn(0.3)\nstate(pid=os.getpid())\n")
     recording, (statement,) = run(run_pspy, ["strace", "-o", "/dev/null", python, program], "-r", "200", *options)
-    assert in_function(recording, "burn")[statement["pid"]] >= 10
+    assert in_function(recording, "burn")[statement["pid"]] >= 10, recording.stderr
     if options:
         only_python = int(re.search(r"held a process: (\d+) samples show its Python functions only", recording.stderr)[1])
         assert only_python >= 10

@@ -76,5 +76,6 @@ def test_every_instruction(every_python, build, record_property, options):
     answer = json.loads(done.stdout)
     record_property("steps", answer)
     assert answer["jumps"] == answer["disagree"] == 0, (answer, done.stderr)
-    assert answer["changes"] >= STEPS / 2000 and answer["depth"] >= 4, answer
+    # A debug build needs thousands of instructions for a call.
+    assert answer["changes"] >= STEPS / 6000 and answer["depth"] >= 4, answer
     assert answer["torn"] <= STEPS / 50, answer
