@@ -108,6 +108,9 @@ static bool read_python(struct process *process, struct capture *capture, bool i
         python_walk(&process->python, process->target, capture->states, capture->state_count, &how,
                     &process->threads.items[capture->thread].view, &capture->python);
 
+    /* The thread state may have been listed when it was not filled yet: it is listed anew. */
+    if (capture->python.end == PYTHON_UNREADABLE)
+        process->met_python_thread = false;
     capture->has_python =
         capture->python.end != PYTHON_UNREADABLE || capture->python.frames.length > 0;
     return has_stack;

@@ -118,7 +118,7 @@ struct process {
     struct unwinder *unwinder;
     struct python python;
     bool has_python;
-    bool met_python_thread;      /* a thread was found among the Python thread states */
+    bool met_python_thread;      /* one was found among the Python thread states, and read */
     bool gave_up_python;         /* a Python we cannot read: do not ask again until the next exec */
     uint64_t next_detection;     /* ns of clock_now */
     uint64_t detection_pause;    /* ns; grows while there is no Python */
