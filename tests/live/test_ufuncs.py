@@ -89,9 +89,11 @@ def test_stripped_numpy(run_pspy, output):
     run_pspy(["record", "-n", "-r", "500", "-f", "raw", "-o", output / "folded", "--", sys.executable, output / "busy.py"],
              check=0, cwd=output)
     weights = collections.Counter()
+    line_of_add = BUSY.splitlines().index("        np.add(a, b, out=c)") + 1
     for line in (output / "folded").read_text().splitlines():
         stack, _, count = line.rpartition(" ")
-        weights[stack.rsplit(";", 1)[-1]] += int(count)
+        if stack.startswith(f"<module> (busy.py:{line_of_add})"):  # a busy machine is at the imports for long
+            weights[stack.rsplit(";", 1)[-1]] += int(count)
     name, count = max(weights.items(), key=lambda item: item[1])
     assert re.match(r"np\.add<f8> \(numpy/\w+/_multiarray_umath\.", name), weights.most_common(5)
     assert count > sum(weights.values()) / 4
