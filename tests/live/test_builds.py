@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import pytest
-from measure import record
+from measure import record, wait_until
 
 CC = (os.environ.get("CC") or "gcc").split()
 NOBODY = 65534
@@ -542,6 +542,8 @@ def test_other_implementations(start, detect, tmp_path, name, kind):
     program = tmp_path / name
     shutil.copy(shutil.which("sleep"), program)
     target = start([program, "60"])
+    # An exec is told of before the program is mapped.
+    wait_until(lambda: str(program) in pathlib.Path(f"/proc/{target.pid}/maps").read_text(), "the program")
     status, _, message = detect(target.pid)
     assert status == UNREADABLE
     assert message == f"process {target.pid} runs {kind}, and pspy reads the frames of CPython only\n"
