@@ -270,8 +270,12 @@ def test_another_tracer_on_a_child(run_pspy, python, tmp_path, options):
     """It cannot be stopped then; its Python functions are read all the same."""
     program = tmp_path / "burn.py"
     program.write_text(BURN + "burn(0.3)\nstate(pid=os.getpid())\n")
-    recording, (statement,) = run(run_pspy, ["strace", "-o", "/dev/null", python, program], "-r", "200", *options)
-    assert in_function(recording, "burn")[statement["pid"]] >= 10, recording.stderr
+    for _ in range(2):  # while strace has the child stand still there is nothing to sample
+        recording, (statement,) = run(run_pspy, ["strace", "-o", "/dev/null", python, program], "-r", "200", *options)
+        count = in_function(recording, "burn")[statement["pid"]]
+        if count >= 10:
+            break
+    assert count >= 10, recording.stderr
     if options:
         only_python = int(re.search(r"held a process: (\d+) samples show its Python functions only", recording.stderr)[1])
         assert only_python >= 10
