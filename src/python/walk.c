@@ -38,11 +38,21 @@ static enum err read_pointer(struct walk *walk, uint64_t address, uint64_t *ret)
     return ERR_OK;
 }
 
-/* A word that was not among what was copied. */
-static enum err read_late(struct walk *walk, uint64_t address, uint64_t *ret)
+/* Both words of a cframe that was not among what was copied. */
+static enum err read_cframe_late(struct walk *walk, uint64_t cframe)
 {
+    const struct layout *layout = &walk->python->layout;
+    const struct iovec local[] = {{&walk->current, sizeof(walk->current)},
+                                  {&walk->outer_cframe, sizeof(walk->outer_cframe)}};
+    const struct iovec remote[] = {
+        {(void *)(uintptr_t)(cframe + layout->cframe_frame), local[0].iov_len},
+        {(void *)(uintptr_t)(cframe + layout->cframe_previous), local[1].iov_len}};
+
     walk->has_missed = true;
-    return target_read(walk->target, address, ret, sizeof(*ret));
+    return target_read_scattered(walk->target, local, 2, remote, 2) ==
+                   local[0].iov_len + local[1].iov_len
+               ? ERR_OK
+               : ERR_UNREADABLE;
 }
 
 /* The innermost cframe, and the frame of the one that it was called from. */
@@ -55,16 +65,17 @@ static enum err read_cframe(struct walk *walk, uint64_t cframe)
         walk->is_torn |= walk->cframe_again != cframe;
     } else {
         view->cframe = cframe;
-        if (read_late(walk, cframe + layout->cframe_frame, &walk->current) != ERR_OK ||
-            read_late(walk, cframe + layout->cframe_previous, &walk->outer_cframe) != ERR_OK)
+        if (read_cframe_late(walk, cframe) != ERR_OK)
             return ERR_UNREADABLE;
     }
     if (view->outer_cframe == walk->outer_cframe)
         return ERR_OK;
     view->outer_cframe = walk->outer_cframe;
-    return walk->outer_cframe
-               ? read_late(walk, walk->outer_cframe + layout->cframe_frame, &walk->outer_current)
-               : ERR_OK;
+    if (!walk->outer_cframe)
+        return ERR_OK;
+    walk->has_missed = true;
+    return target_read(walk->target, walk->outer_cframe + layout->cframe_frame,
+                       &walk->outer_current, sizeof(walk->outer_current));
 }
 
 /* Whether a frame lies where the data stack of a thread that stands still is free. (Of one that
