@@ -28,6 +28,8 @@ import uuid
 
 import pytest
 
+import runner
+
 REPO = pathlib.Path(os.environ.get("REPO") or pathlib.Path(__file__).resolve().parent.parent)
 BUILD = pathlib.Path(os.environ.get("BUILD") or REPO / "build").resolve()
 PSPY = pathlib.Path(os.environ.get("PSPY") or BUILD / "pspy")
