@@ -78,7 +78,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all lib unit targets demo check test check-rows check-dpnp check-fresh bench install uninstall clean format help FORCE
+.PHONY: all lib unit targets demo check test check-all check-rows check-dpnp check-fresh bench install uninstall clean format help FORCE
 all: $(BUILD)/pspy
 lib: $(BUILD)/libpspy.a
 unit: $(UNIT_PROGRAMS) $(FUZZ_PROGRAM)
@@ -163,7 +163,6 @@ demo:
 
 check:
 	@CC='$(CC)' tests/install-deps.sh build test
-	@tests/pythons.sh build-pythons
 	+@$(MAKE) --no-print-directory $(JOBS) test
 
 $(BUILD)/venv/ready: tests/requirements.txt
@@ -179,18 +178,15 @@ $(BUILD)/node/ready: $(wildcard tests/browser/install.sh tests/browser/package*.
 	$(Q)if test -f tests/browser/install.sh; then sh tests/browser/install.sh '$(abspath $(@D))'; fi
 	@touch $@
 
-# First the tests that want the machine for themselves, then those of which several may run at a time.
-# Status 5: a choice of PYTEST_ARGS that leaves none of one kind.
+# WIDTH: few, as `make check` has it; rest, what that leaves out; all. PYTEST_ARGS chooses among all.
+WIDTH ?= $(if $(strip $(PYTEST_ARGS)),all,few)
 test: all unit targets $(BUILD)/venv/ready $(BUILD)/node/ready
-	@unset MAKEFLAGS MAKELEVEL; export PSPY='$(abspath $(BUILD))/pspy' BUILD='$(abspath $(BUILD))' REPO='$(CURDIR)' SAN='$(SAN)' CC='$(CC)'; \
-	    failed=0; ran=0; rm -f '$(BUILD)/junit.xml' '$(BUILD)/junit-parallel.xml'; \
-	    run() { \
-	        $(BUILD)/venv/bin/python -m pytest "$$@" -o cache_dir='$(abspath $(BUILD))/pytest_cache' $(PYTEST_ARGS); \
-	        case $$? in 0) ran=1 ;; 5) ;; *) ran=1 failed=1 ;; esac; \
-	    }; \
-	    run tests -m 'not parallel' --junit-xml='$(BUILD)/junit.xml'; \
-	    run $(wildcard tests/browser tests/fuzz tests/layout tests/live) -m parallel -n $$(($(PROCESSORS) + 1)) --junit-xml='$(BUILD)/junit-parallel.xml'; \
-	    test $$ran = 1 && test $$failed = 0
+	@unset MAKEFLAGS MAKELEVEL; export PSPY='$(abspath $(BUILD))/pspy' BUILD='$(abspath $(BUILD))' REPO='$(CURDIR)' SAN='$(SAN)' CC='$(CC)' \
+	    WIDTH='$(WIDTH)'; \
+	    $(BUILD)/venv/bin/python tests/runner.py tests '$(BUILD)$(if $(filter rest,$(WIDTH)),/rest)' $$(($(PROCESSORS) + 1)) $(PYTEST_ARGS)
+
+check-all:
+	@tests/check-all.sh '$(BUILD)'
 
 check-rows: unit
 	@tests/rows.py '$(BUILD)' $(ROWS_IN)
@@ -247,8 +243,9 @@ format:
 help:
 	@echo 'make               build $(BUILD)/pspy'
 	@echo 'make demo          install what is missing, build, record the Gray-Scott example under build/demo'
-	@echo 'make check         install what the tests need, build, run every test; the first time, interpreters are made too'
-	@echo 'make test          the same without installing; PYTEST_ARGS="-k name -x" chooses'
+	@echo 'make check         install what the tests need, build, run the tests with the interpreters here; minutes'
+	@echo 'make check-all     that, further interpreters (made the first time) and thorough tests, warnings of gcc and clang, sanitizers, check-fresh'
+	@echo 'make test          the same without installing; PYTEST_ARGS="-k name -x" chooses among all tests; WIDTH=few|rest|all'
 	@echo 'make check-fresh   both README commands and the tests in a bare Debian 12 (root only)'
 	@echo 'make check-rows    the rows of every ELF file here against libunwind; ROWS_IN="/usr/bin ..." chooses folders'
 	@echo 'make check-dpnp    the tests with Data Parallel NumPy, whose packages take 2.9 GB'

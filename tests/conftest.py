@@ -41,6 +41,10 @@ MADE_PYTHONS = REPO / "build-pythons"
 SHAPES = ("2.7", "3.8", "3.10", "3.11", "3.12", "3.13t", "3.15")
 # What `python` stands for, the distribution's own where it has one; and what `every_python` is to have at least.
 FEW_PYTHONS = ("3.11", "3.12", "3.13")
+# What `make check` tests with: the distribution's own, and these, whose structs differ most.
+NARROW_PYTHONS = ("2.7", "3.8", "3.11", "3.13")
+# "few": what `make check` runs; "rest": what it leaves out; "all".
+WIDTH = os.environ.get("WIDTH") or "all"
 WANTED_PYTHONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.13t", "3.11d",
                   "3.15d")
 
@@ -150,7 +154,7 @@ class UnitFailure(Exception):
 
 
 def pytest_collect_file(file_path, parent):
-    if file_path.suffix == ".c" and file_path.name.startswith("test_") and file_path.parent.name == "unit":
+    if WIDTH != "rest" and file_path.suffix == ".c" and file_path.name.startswith("test_") and file_path.parent.name == "unit":
         return UnitFile.from_parent(parent, path=file_path)
     return None
 
@@ -236,6 +240,18 @@ def few_pythons():
             for kind in FEW_PYTHONS for those in [[python for python in pythons_here() if python.kind == kind]] if those]
 
 
+@functools.lru_cache(maxsize=None)
+def narrow_pythons():
+    """What `make check` tests with: none that tests/pythons.sh has made, and one for each kind, the distribution's first."""
+    found = {}
+    for python in pythons_here():
+        is_own = python.id.endswith("-usr")
+        if MADE_PYTHONS not in pathlib.Path(python.path).parents and (is_own or python.kind in NARROW_PYTHONS):
+            if is_own or not found.get(python.kind, python).id.endswith("-usr"):
+                found[python.kind] = python
+    return list(found.values())
+
+
 def missing_pythons():
     """[line]: what is not tested here, and why where that is known."""
     here = {python.kind for python in pythons_here()}
@@ -292,8 +308,21 @@ def pytest_generate_tests(metafunc):
             metafunc.parametrize(name, pythons(), ids=[python.id for python in pythons()])
 
 
-def pytest_collection_modifyitems(items):
-    """What measures no shares or rates: `make test` runs several of these at a time."""
+def is_thorough(item):
+    """Whether only `make check-all` runs it: by its mark, or by an interpreter that `make check` does without."""
+    arguments = getattr(item, "callspec", None) and item.callspec.params or {}
+    interpreters = [value for value in arguments.values() if isinstance(value, Python)]
+    return bool(item.get_closest_marker("thorough")) or any(value.id not in {python.id for python in narrow_pythons()}
+                                                            for value in interpreters)
+
+
+def pytest_collection_modifyitems(config, items):
+    """What measures no shares or rates is marked: `make test` runs several of these at a time."""
+    runner.note_statistical(items)
+    if WIDTH != "all":
+        left_out = [item for item in items if is_thorough(item) != (WIDTH == "rest")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if is_thorough(item) == (WIDTH == "rest")]
     for item in items:
         if ("every_python" in getattr(item, "fixturenames", ()) or item.path.parent.name in PARALLEL_FOLDERS
                 or item.path.stem in PARALLEL_FILES):
@@ -304,6 +333,7 @@ def pytest_report_header():
     few = few_pythons()
     return [f"pspy: {PSPY}" + (" (sanitizers: " + os.environ["SAN"] + ")" if SANITIZED else ""),
             "CPythons, all tests: " + (", ".join(python.id for python in few) or "none"),
+            *(["CPythons, of these in make check: " + ", ".join(python.id for python in narrow_pythons())] if WIDTH != "all" else []),
             "CPythons, core tests too: " + ", ".join(python.id for python in core_pythons() if python not in few),
             *(f"CPythons, not here: {line}" for line in missing_pythons())]
 

@@ -171,7 +171,7 @@ mirror=${PSPY_MIRROR:-$(host_indexes | awk -v suite="$suite" '$2 == suite && $3 
 # ---- the new root -----------------------------------------------------------------------------------------------
 mkdir -p "$build/fresh" "$cache"
 logs=$(cd "$build/fresh" && pwd)
-rm -f "$logs"/*.log "$logs"/junit*.xml
+rm -f "$logs"/*.log "$logs"/junit*.xml "$logs"/unsteady.txt
 parent=$(mktemp -d "${TMPDIR:-/tmp}/pspy-fresh.XXXXXX")
 root=$parent/root
 # Twice: processes killed a moment ago may still write.
@@ -229,8 +229,6 @@ take_environment() {
             esac
             printf "export %s='%s'\n" "$name" "$(printf '%s' "$value" | sed "s/'/'\\\\''/g")"
         done >"$root/root/host-environment"
-    # Further interpreters are this machine's business; a bare Debian is tested with its own.
-    echo 'export PSPY_PYTHONS=none' >>"$root/root/host-environment"
 }
 
 take_settings() {
@@ -262,7 +260,7 @@ namespace=$!
 trap 'kill -KILL "$namespace" 2>/dev/null; wait "$namespace" || true; exit 130' INT
 trap 'kill -KILL "$namespace" 2>/dev/null; wait "$namespace" || true; exit 143' TERM HUP
 wait "$namespace" || status=$?
-for file in "$root"/root/pspy/build/junit*.xml; do
+for file in "$root"/root/pspy/build/junit*.xml "$root"/root/pspy/build/unsteady.txt; do
     [ ! -f "$file" ] || cp "$file" "$logs/"
 done
 if [ "$status" = 0 ]; then

@@ -141,6 +141,7 @@ def ticks(stderr):
     return float(found[1]) * float(found[2])
 
 
+@pytest.mark.statistical
 def test_max_overhead(run_pspy, tmp_path):
     """A limit that any rate exceeds leaves far less ticks than one that none does."""
     def record(limit):
@@ -163,6 +164,7 @@ while True: pass
 """
 
 
+@pytest.mark.statistical
 def test_duration_on_a_busy_machine(start_target, run_pspy, tmp_path):
     """Wall-clock time, with more spinning processes than processors: each tick that was due in it came or is counted."""
     spinners = start_target([sys.executable, "-c", SPINNERS])
@@ -205,6 +207,7 @@ def test_kill_ends_descendants(start_target, pspy, tmp_path):
     assert [pid for pid in profiler.statement["pids"] if is_alive(pid)] == []
 
 
+@pytest.mark.statistical
 def test_nothing_is_replayed(stages, start, pspy, tmp_path):
     """While pspy stands still it samples nothing, and afterwards it does not make up for that: speedscope's time axis goes
     on, with nothing in the gap. (SIGSTOP may meet pspy while a thread stands still for it: not so with --nonblocking.)"""

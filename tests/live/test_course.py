@@ -8,6 +8,8 @@ import sys
 import pytest
 from measure import Recording, is_python, native_frames, show
 
+pytestmark = pytest.mark.statistical
+
 # Program, steps, {Python function: what must be seen in native code below it}, the share of stacks that must end at their root.
 # NumPy is the one that runs these tests.
 NUMPY = [
@@ -54,7 +56,7 @@ def test_numpy(record, repo, program, steps, wanted, whole):
         assert any(re.search(pattern, native) for native in found.get(name, ())), (name, found.get(name))
     if program == "blas.py":
         alone = [frames for stacks in recording.by_thread.values() for frames in stacks
-                 if any("blas_thread" in frame.name for frame in frames)]
+                 if any("blas_thread_server" in frame.name for frame in frames)]
         assert alone, recording.stderr
         assert not any(is_python(frame) for frames in alone for frame in frames), show(alone[0])
 

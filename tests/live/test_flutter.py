@@ -50,25 +50,17 @@ def check_checker(recorded, graph):
             assert graph.fault(stack[:-1] + other[len(stack) - 1:]), (stack, other)
 
 
+@pytest.mark.thorough  # records for seconds; test_shares.py has a shorter one of the kind
+@pytest.mark.statistical
 @pytest.mark.parametrize("parts", [["calls:9:0.5", "loop:22"], ["calls:3", "loop:28"]], ids=["9 of 31", "3 of 31"])
 @pytest.mark.parametrize("rate", [100, 1000])
 def test_shares(run_pspy, python, repo, output, parts, rate):
-    """By function, the leaves' too, where stopping the program is allowed.
-
-    What the program states rests on what its parts cost before and after: on a busy machine that may be off for once or twice,
-    so it gets further chances. A profiler that favours something is off each time."""
-    def faults():
-        recorded, graph, truth = record(run_pspy, python, repo, output, ["-r", str(rate)], ["--seconds", "2", *parts])
-        expected = stacks.bounds(truth)
-        measured, samples = stacks.shares(recorded, graph, list(expected))
-        assert samples >= 50
-        return [f"{name}: {measured[name]:.4f} of {samples} samples, stated {low:.4f} to {high:.4f}"
-                for name, (low, high) in expected.items()
-                if stacks.deviation(measured[name], low, high, samples) > SIGMAS]
-
-    found = []
-    for _ in range(4):
-        found.append(faults())
-        if not found[-1]:
-            break
-    assert not found[-1], found
+    """By function, the leaves' too, where stopping the program is allowed."""
+    recorded, graph, truth = record(run_pspy, python, repo, output, ["-r", str(rate)], ["--seconds", "2", *parts])
+    expected = stacks.bounds(truth)
+    measured, samples = stacks.shares(recorded, graph, list(expected))
+    assert samples >= 50
+    faults = [f"{name}: {measured[name]:.4f} of {samples} samples, stated {low:.4f} to {high:.4f}"
+              for name, (low, high) in expected.items()
+              if stacks.deviation(measured[name], low, high, samples) > SIGMAS]
+    assert not faults

@@ -114,6 +114,7 @@ BUILTINS = {"sort": ["list.sort"], "parse": ["_json.Scanner.__call__"], "match":
 C_NAMES = {"scanner_call": "_json.Scanner.__call__"}
 
 
+@pytest.mark.statistical
 def test_shares_of_c_functions(run_pspy, repo, python, tmp_path):
     """A sample counts for a function only if the C function that has all its time stands there by the name Python knows."""
     path = tmp_path / "profile.txt"
@@ -148,6 +149,7 @@ LOOKUPS = """
 """
 
 
+@pytest.mark.statistical
 def test_work_without_a_name_of_pythons(run_pspy, python):
     """dict lookups and the like: by CPython's symbols, where it has some."""
     recording = launch(run_pspy, [python, "-c", textwrap.dedent(LOOKUPS)], "-n", "-r", "500")

@@ -115,6 +115,7 @@ READERS = {"flamegraph": ("x.svg", read_flamegraph), "speedscope": ("x.speedscop
 
 # ---- the formats ----------------------------------------------------------------------------------------------------
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("output_format", READERS)
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_same_story(record, tmp_path, output_format, packed):

@@ -195,6 +195,7 @@ driver()
 """
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("options", [[], ["-n"]], ids=["python", "native"])
 def test_greenlets(run_pspy, tmp_path, options):
     """Each has a stack of its own, which begins where it was started; nothing of another one's is in it."""

@@ -157,6 +157,7 @@ last = Last()
 """
 
 
+@pytest.mark.statistical
 def test_ending(run_pspy, every_python):
     """A handler at the exit, and an object that fades with its module, when the interpreter is half gone."""
     recording = launch(run_pspy, [every_python, "-c", ENDING])
@@ -172,6 +173,7 @@ in_program()
 """
 
 
+@pytest.mark.statistical
 def test_attached_at_once(start, run_pspy, every_python):
     """A process that is not even a Python yet becomes one while it is recorded."""
     process = start([every_python, "-c", STARTING])

@@ -258,6 +258,7 @@ def test_cython_lines_of_other_files(build, tmp_path):
     assert (os.path.basename(file), line) == ("y.c", "5")
 
 
+@pytest.mark.statistical
 def test_cython_profile(build, run_pspy, output, repo):
     folder = make_quietly(["make", "-s", "-C", repo / "sample_targets", "cython", "PYTHON=/usr/bin/python3",
                            f"CYTHON={sys.executable} -m cython", f"OUT={build / 'sample_targets'}"]).split()[-1]

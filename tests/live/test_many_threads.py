@@ -9,6 +9,8 @@ import subprocess
 import pytest
 from measure import launch
 
+pytestmark = pytest.mark.statistical
+
 COMING = r"""
 #include <pthread.h>
 #include <stdlib.h>

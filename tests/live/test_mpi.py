@@ -212,6 +212,7 @@ def mpirun(start):
     return run
 
 
+@pytest.mark.statistical
 def test_gray_scott(mpirun, start, pspy, folder, repo):
     program = [PYTHON, repo / "sample_targets" / "gray_scott_mpi.py", "--steps", "600"]
     done = mpirun(4, [pspy, "record", "-o", "gs.%r.speedscope.json", "-n", "--", *program], cwd=folder).wait(2 * DEADLINE)

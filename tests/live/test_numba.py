@@ -13,6 +13,7 @@ LONG = 600  # the target ends when the test does
 SIZE = 256
 
 numba = pytest.importorskip("numba")
+pytestmark = pytest.mark.statistical
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ process.stdin.on("end", () => process.exit(0)).resume();
 """
 
 
+@pytest.mark.statistical
 def test_names_of_a_runtimes_own_code(start_target, run_pspy, tmp_path, without_map):
     """node says the names of what it compiled; its machine code has no tables, so the callers are guessed, and counted so."""
     node = shutil.which("node") or pytest.skip("no node here")

@@ -274,6 +274,7 @@ def test_duration_is_wall_clock_and_may_be_a_fraction(run_pspy, folder, shares):
     assert float(re.search(r"0 samples in ([\d.]+) s", done.stderr)[1]) >= 0.3
 
 
+@pytest.mark.statistical
 def test_ticks_before_the_end_are_counted(start, start_target, pspy, folder, repo):
     """Also those for which pspy had no CPU until the duration was over."""
     target = start_target([sys.executable, repo / "sample_targets" / "stack_py.py"])
@@ -427,6 +428,7 @@ def test_the_summary_tells_the_truth(run_pspy, folder, repo):
     assert lost == "none" or re.fullmatch(r"\d+ [a-z ]+(, \d+ [a-z ]+)*", lost)
 
 
+@pytest.mark.statistical
 def test_ticks_are_taken_or_counted(start, pspy, folder, shares):
     """Also if pspy itself stood still for some time; and none comes close upon another one."""
     target, rate, seconds = start([shares, "--seconds", "60"]), 1000, 1.5
@@ -482,6 +484,7 @@ class Terminal:
 PROGRESS = r"\r\033\[Kpspy: (\d+\.\d) s, (\d+) samples, ([\d.]+) ticks a second, (\d+) lost"
 
 
+@pytest.mark.statistical
 def test_progress_on_a_terminal(start_target, pspy, folder, repo):
     target = start_target([sys.executable, repo / "sample_targets" / "stack_py.py"])
     text, status = Terminal([pspy, "record", "-d", "2.3", "-o", folder / "x.txt", "-p", str(target.pid)]).read_all()
@@ -504,6 +507,7 @@ def test_progress_of_a_silent_program(pspy, folder):
     assert re.search(r"lost\r\npspy: wrote|lost\r\n", text)
 
 
+@pytest.mark.statistical
 def test_progress_of_a_program_behind_a_script(pspy, folder, tmp_path):
     """As behind pyenv's python3: what the script wrote into a pipe is not the program's output."""
     script = tmp_path / "python3"

@@ -105,6 +105,8 @@ def test_changing_code(start_target, run_pspy, python):
         target.kill()
 
 
+@pytest.mark.thorough  # records for seconds; others here see rounds change, too
+@pytest.mark.statistical
 def test_steady_code_that_begins_to_change(start_target, run_pspy, python):
     """What the samples of the last round say of dropped code is taken back; little else is unknown."""
     target = start_target([python, "-c", TURNS])
@@ -147,6 +149,8 @@ waits()
 """
 
 
+@pytest.mark.thorough  # records for seconds; others here see rounds change, too
+@pytest.mark.statistical
 def test_blocked_in_new_code(start_target, run_pspy, python):
     """The stack of a thread that does not run is kept: not with a name that is taken back."""
     target = start_target([python, "-c", BLOCKED])
@@ -180,6 +184,7 @@ while True:
 """
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("way", [["-r", "100"], ["-r", "5000"], ["--nonblocking"]], ids=["100", "5000", "nonblocking"])
 def test_waiting_after_running(start_target, run_pspy, python, way):
     """A stack that was read while the thread ran says nothing of where it waits afterwards."""
@@ -221,6 +226,7 @@ def check_programs(recording):
     return programs
 
 
+@pytest.mark.thorough  # records for seconds; others here see rounds change, too
 @pytest.mark.parametrize("native", [False, True], ids=["python", "native"])
 @pytest.mark.parametrize("rate", RATES[:2])
 def test_execs(start_target, run_pspy, tmp_path, python, rate, native):

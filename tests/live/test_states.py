@@ -71,6 +71,7 @@ def functions_by_thread(recording):
     return {tid: {frames[-1].name for frames in stacks} for (tid, _), stacks in recording.by_thread.items()}
 
 
+@pytest.mark.statistical
 def test_threads_states(holder, run_pspy, every_python):
     recording = record(run_pspy, holder.pid, "-i", "-t", duration=0.5)
     found = re.search(r"threads: (\d+) running and (\d+) waiting for a CPU \((\d+) of them with the GIL\), "
@@ -124,6 +125,7 @@ main(1.0)
 """
 
 
+@pytest.mark.statistical
 def test_garbage_collection(run_pspy, every_python, tmp_path):
     """`<GC>` stands behind the function that set it off, for as long as it took."""
     path = tmp_path / "profile.txt"
@@ -200,6 +202,7 @@ def test_depth_limit(start_target, run_pspy, tmp_path, limit):
     assert ("truncated" in recording.incomplete) == (limit < 603)
 
 
+@pytest.mark.statistical
 def test_waits_are_named(holder, run_pspy, every_python):
     """Innermost frames of waiting threads; one that runs has none."""
     recording = record(run_pspy, holder.pid, "-i", "-t", "--states", duration=0.5)
@@ -267,6 +270,7 @@ def check_share(samples, holds, wanted, why):
     assert abs(seen - wanted) <= tolerance, f"{seen:.3f} of {len(samples)} samples, stated {wanted:.3f}: {why}"
 
 
+@pytest.mark.statistical
 def test_where_time_goes(run_pspy, build, tmp_path):
     """Threads of which each does another thing, by what the kernel says to them themselves."""
     path = tmp_path / "profile.speedscope.json"

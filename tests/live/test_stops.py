@@ -212,6 +212,7 @@ def test_few_calls_while_native_code_is_stopped(traceable, start_target, pspy, b
 
 # ---- signals -------------------------------------------------------------------------------------------------------
 
+@pytest.mark.statistical
 def test_each_expiration_of_a_timer_is_told(traceable, start, pspy, built, output):
     """Signals come before the thread is asked to stop, and while it stands still: strace makes both last."""
     done = start(["strace", "-o", output / "trace", "-e", "inject=ptrace:delay_enter=1500", pspy, "record", "-r", "200", "-n",
@@ -243,6 +244,7 @@ def test_threads_that_python_does_not_know(start_target, run_pspy, repo, built, 
             assert frames[-1].name.startswith(name), show(frames)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("times", [1, 2])
 def test_as_many_busy_threads_as_processors_and_twice_as_many(start_target, run_pspy, built, times):
     """Each tick has a sample of each, or says why not; their work goes on and is right."""

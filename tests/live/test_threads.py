@@ -30,6 +30,7 @@ def test_idle_threads(threads_py, run_pspy, every_python):
         assert seen == {thread["tid"] for thread in target.statement["threads"]}
 
 
+@pytest.mark.statistical
 def test_busy_threads(threads_py, run_pspy, every_python):
     """Where they share a GIL one runs at any moment, and the others mostly wait for it."""
     target = threads_py(every_python, "--threads", "3")
@@ -71,6 +72,7 @@ def test_gil_holder_only(start_target, run_pspy, repo, python):
     assert check_threads(recording, target.statement) == {target.pid}
 
 
+@pytest.mark.statistical
 def test_gil_one_thread_a_tick(threads_py, run_pspy, python):
     target = threads_py(python, "--threads", "3")
     recording = record(run_pspy, target.pid, "-g", "-i", "-t", duration=1)

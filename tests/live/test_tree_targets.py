@@ -22,7 +22,7 @@ PROCESS = re.compile(r'process (\d+):"(.*)"')
 THREAD = re.compile(r"thread \((\d+)\): (.*)")
 LOOPS = re.compile("multiply|add|subtract")
 # The one that runs these tests, with NumPy; and those whose stacks and processes differ most from its.
-PYTHONS = ["numpy", "3.8", "3.14"]
+PYTHONS = ["numpy", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("3.8", "3.14"))]
 
 pytestmark = pytest.mark.parallel
 
@@ -94,6 +94,7 @@ def by_worker(stacks, of):
     return found
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("method", STARTS)
 def test_processes(record, interpreter, method):
     stacks = record(interpreter, "gray_scott_mp.py", ["-s", "-n"], "--start", method)
@@ -114,6 +115,7 @@ def test_one_process_without_s(record):
     assert not any(steps(stack) for stack in stacks)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("options", [["-t"], ["-t", "-s"]], ids=["threads", "subprocesses"])
 def test_threads(record, interpreter, options):
     stacks = record(interpreter, "gray_scott_threads.py", options)

@@ -83,6 +83,7 @@ def strip_numpy(folder):
     run("strip", "-o", library, original)
 
 
+@pytest.mark.statistical
 def test_stripped_numpy(run_pspy, output):
     strip_numpy(output)
     (output / "busy.py").write_text(BUSY)
