@@ -8,7 +8,8 @@
   the core of reading Python. `python.extensions()`, `python.headers()`, `python.with_numpy()`.
 * Whatever a test starts through these is killed when it ends.
 
-`make test` says by the environment what to test: PSPY, BUILD, REPO, SAN, CC; alone, `pytest tests` takes `build`.
+`make test` says by the environment what to test: PSPY, BUILD, REPO, SAN, CC, WIDTH; alone, `pytest tests` takes `build`.
+CONTRIBUTING.md says what the marks `statistical` and `thorough` mean.
 """
 import collections
 import fcntl
