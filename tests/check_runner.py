@@ -36,8 +36,8 @@ def test_{name}():
 
 @pytest.fixture
 def run(tmp_path):
-    """run(tests=[(name, which of its runs fail, is statistical)], kind="parallel") -> the finished process; `.runs`: {name: [where]},
-    `.unsteady`, `.counts` of (tests, failures), `.properties`."""
+    """run(tests=[(name, which of its runs fail, is statistical)], kind="parallel") -> the finished process; `.runs`:
+    {name: [where]}, `.unsteady`, `.counts` of (tests, failures), `.properties`."""
 
     def run_one(tests, kind="parallel", more=()):
         (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n parallel:\n alone:\n statistical:\njunit_family = xunit1\n")

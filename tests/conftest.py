@@ -334,7 +334,7 @@ def pytest_report_header():
     few = few_pythons()
     return [f"pspy: {PSPY}" + (" (sanitizers: " + os.environ["SAN"] + ")" if SANITIZED else ""),
             "CPythons, all tests: " + (", ".join(python.id for python in few) or "none"),
-            *(["CPythons, of these in make check: " + ", ".join(python.id for python in narrow_pythons())] if WIDTH != "all" else []),
+            f"width: {WIDTH}; CPythons in make check: " + ", ".join(python.id for python in narrow_pythons()),
             "CPythons, core tests too: " + ", ".join(python.id for python in core_pythons() if python not in few),
             *(f"CPythons, not here: {line}" for line in missing_pythons())]
 
