@@ -13,9 +13,9 @@
 #include <elf.h>
 #include <string.h>
 
-#include "codeframes.h"
 #include "pspy/base/cleanup.h"
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
+#include "pspy/machine/codeframes.h"
 
 /* The range of the executable segments. */
 static bool code_range(const struct image *image, uint64_t *ret_low, uint64_t *ret_high)

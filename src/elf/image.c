@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "cfi_image.h"
-#include "ehframe_build.h"
 #include "minidebug.h"
 #include "plt.h"
 #include "pspy/base/cleanup.h"
 #include "pspy/base/strbuf.h"
 #include "pspy/base/vec.h"
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
+#include "pspy/cfi/ehframe_build.h"
 #include "pspy/elf/debugfile.h"
 #include "pspy/elf/pynames.h"
 #include "pspy/elf/sources.h"

@@ -24,7 +24,7 @@
 #include <string.h>
 
 #include "pspy/base/cleanup.h"
-#include "pspy/elf/jitobject.h"
+#include "pspy/machine/jitobject.h"
 #include "pspy/target/module.h"
 
 #define DESCRIPTOR    "__jit_debug_descriptor"

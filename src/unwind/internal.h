@@ -3,7 +3,7 @@
 #ifndef PSPY_UNWIND_INTERNAL_H
 #define PSPY_UNWIND_INTERNAL_H
 
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
 #include "pspy/unwind/unwinder.h"
 #include "walk.h"
 

@@ -4,7 +4,7 @@
  * and code made at run time.
  *
  * Where a symbol says where the function begins, its first instructions tell where the return
- * address lies (elf/prologue.h), but in its last ones. Else it lies somewhere above the stack
+ * address lies (machine/prologue.h), but in its last ones. Else it lies somewhere above the stack
  * pointer. Either way a word of the stack is believed to be it only when all of this holds: it
  * points into code that has unwind information; the instruction before it is a call; a direct call
  * there goes into the very stretch of unknown code we stand in, perhaps by way of a PLT stub (where
@@ -16,8 +16,8 @@
  */
 #include "code.h"
 #include "internal.h"
-#include "pspy/elf/prologue.h"
 #include "pspy/elf/symtab.h"
+#include "pspy/machine/prologue.h"
 
 #define SCAN_BYTES  8192
 #define GAP_BYTES   (64 * 1024)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From frame to frame by the rows of elf/cfi.h. What is followed is the stack pointer, the return
+ * From frame to frame by the rows of cfi/cfi.h. What is followed is the stack pointer, the return
  * address, the frame pointer and one more register (rbx, x19): with these the callers' rows can be
  * used nearly everywhere. The innermost frame, and one that a signal interrupted, have all their
  * registers. A row that needs another one is left to libunwind, which follows them all.

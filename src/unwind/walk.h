@@ -4,7 +4,7 @@
 #ifndef PSPY_UNWIND_WALK_H
 #define PSPY_UNWIND_WALK_H
 
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
 #include "pspy/unwind/unwinder.h"
 
 /* Why there is no caller. */

@@ -17,7 +17,7 @@
 #endif
 #define apart __attribute__((noinline))
 
-/* What src/elf/cfi_arch.c says of the kernel's signal frame. */
+/* What src/cfi/cfi_arch.c says of the kernel's signal frame. */
 _Static_assert(sizeof(siginfo_t) + offsetof(ucontext_t, uc_mcontext) + offsetof(mcontext_t, regs) ==
                    312,
                "x0");

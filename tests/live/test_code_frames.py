@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Unwind information made from code (elf/codeframes) against the compiler's own, for a whole library; instruction lengths
-(elf/x86) against objdump by the way: a wrong length would make all that follows nonsense. readelf decodes both tables."""
+"""Unwind information made from code (machine/codeframes) against the compiler's own, for a whole library; instruction lengths
+(machine/x86) against objdump by the way: a wrong length would make all that follows nonsense. readelf decodes both tables."""
 import bisect
 import collections
 import re

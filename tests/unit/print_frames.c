@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../src/elf/codeframes.h"
 #include "pspy/elf/image.h"
+#include "pspy/machine/codeframes.h"
 
 int main(int argc, char **argv)
 {

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../src/elf/ehframe_build.h"
 #include "pspy/base/cleanup.h"
+#include "pspy/cfi/ehframe_build.h"
 #include "pspy/elf/ehframe.h"
 #include "pspy/elf/image.h"
 #include "unit/tap.h"

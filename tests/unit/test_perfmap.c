@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* perfmap.h, line by line. */
-#include "pspy/elf/perfmap.h"
+#include "pspy/machine/perfmap.h"
 #include "unit/tap.h"
 
 static const char *name_at(const struct perfmap *map, uint64_t address)

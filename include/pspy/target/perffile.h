@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "pspy/elf/perfmap.h"
+#include "pspy/machine/perfmap.h"
 #include "pspy/target/target.h"
 
 struct perffile {

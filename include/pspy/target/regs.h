@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
 
 #define REGS_LIMIT 33 /* of any architecture */
 

@@ -6,7 +6,7 @@
  * the return register, one byte of encoding. Assemblers write 1b (s32, relative to its own place)
  * on x86-64; 1c, 03, 0b, 00, 04 and 0c are understood as well.
  */
-#include "ehframe_build.h"
+#include "pspy/cfi/ehframe_build.h"
 
 #include <dwarf.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading the bytes of call frame information: numbers, and pointers in their encodings. */
-#ifndef PSPY_ELF_CFI_READER_H
-#define PSPY_ELF_CFI_READER_H
+#ifndef PSPY_CFI_CFI_READER_H
+#define PSPY_CFI_CFI_READER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a function's caller is, by the x86-64 instructions it begins with. Pure. */
-#ifndef PSPY_ELF_PROLOGUE_H
-#define PSPY_ELF_PROLOGUE_H
+#ifndef PSPY_MACHINE_PROLOGUE_H
+#define PSPY_MACHINE_PROLOGUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

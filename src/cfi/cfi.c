@@ -13,7 +13,7 @@
  * counts from there on, and behind its end nothing does: as for a search by the start of a
  * function, which is what every unwinder does.
  */
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
 
 #include <assert.h>
 #include <dwarf.h>

@@ -16,7 +16,7 @@
  * must verify what he finds at the CFA. (codeframes.c follows all paths, and refuses code that
  * aligns its stack.)
  */
-#include "pspy/elf/prologue.h"
+#include "pspy/machine/prologue.h"
 
 #include "x86.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Object files that a compiler loaded into its own process at run time. */
-#ifndef PSPY_ELF_JITOBJECT_H
-#define PSPY_ELF_JITOBJECT_H
+#ifndef PSPY_MACHINE_JITOBJECT_H
+#define PSPY_MACHINE_JITOBJECT_H
 
 #include <stdbool.h>
 #include <stddef.h>

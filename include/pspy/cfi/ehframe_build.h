@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The search table that a linker leaves out of statically linked programs. Pure. */
-#ifndef PSPY_ELF_EHFRAME_BUILD_H
-#define PSPY_ELF_EHFRAME_BUILD_H
+#ifndef PSPY_CFI_EHFRAME_BUILD_H
+#define PSPY_CFI_EHFRAME_BUILD_H
 
 #include <stddef.h>
 #include <stdint.h>

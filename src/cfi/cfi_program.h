@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The instructions of call frame information, executed. Pure. */
-#ifndef PSPY_ELF_CFI_PROGRAM_H
-#define PSPY_ELF_CFI_PROGRAM_H
+#ifndef PSPY_CFI_CFI_PROGRAM_H
+#define PSPY_CFI_CFI_PROGRAM_H
 
 #include "cfi_reader.h"
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
 
 /* Why a state is not what its `rule` says. */
 enum {

@@ -8,7 +8,7 @@
  *
  * Code is thrown away without a word and its place used again, so the newest line counts.
  */
-#include "pspy/elf/perfmap.h"
+#include "pspy/machine/perfmap.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* x86-64 machine code, instruction by instruction: lengths, and what decides where the stack is. */
-#ifndef PSPY_ELF_X86_H
-#define PSPY_ELF_X86_H
+#ifndef PSPY_MACHINE_X86_H
+#define PSPY_MACHINE_X86_H
 
 #include <stdbool.h>
 #include <stddef.h>

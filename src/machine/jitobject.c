@@ -12,7 +12,7 @@
  * Nothing else in it is linked. What was loaded is linked, so that is copied over it; what was not
  * (DWARF) is linked here. A section that is empty or was not loaded keeps the address 0.
  */
-#include "pspy/elf/jitobject.h"
+#include "pspy/machine/jitobject.h"
 
 #include <elf.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include <dwarf.h>
 #include <elf.h>
 
-#include "pspy/elf/cfi.h"
+#include "pspy/cfi/cfi.h"
 
 /*
  * x86-64. The stack pointer at __restore_rt is at the ucontext, whose gregs[] begin 40 bytes in:

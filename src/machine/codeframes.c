@@ -17,7 +17,7 @@
  * does not return may lie code with another state: what follows calls is looked at last, and gives
  * way. Limits: functions of 1 MiB, x86-64 only.
  */
-#include "codeframes.h"
+#include "pspy/machine/codeframes.h"
 
 #include <dwarf.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <elf.h>
 #include <string.h>
 
-#include "pspy/elf/jitobject.h"
+#include "pspy/machine/jitobject.h"
 
 enum { SECTION_NONE, SECTION_CODE, SECTION_SYMBOLS, SECTION_NAMES, SECTION_SPARE, SECTIONS };
 

@@ -8,11 +8,11 @@
 #include <elf.h>
 #include <string.h>
 
-#include "codeframes.h"
-#include "ehframe_build.h"
 #include "pspy/base/cleanup.h"
 #include "pspy/base/vec.h"
-#include "pspy/elf/jitobject.h"
+#include "pspy/cfi/ehframe_build.h"
+#include "pspy/machine/codeframes.h"
+#include "pspy/machine/jitobject.h"
 
 #define EH_FRAME ".eh_frame"
 #define SPARE    ".note.GNU-stack"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Unwind information for functions that come without it, from their code. */
-#ifndef PSPY_ELF_CODEFRAMES_H
-#define PSPY_ELF_CODEFRAMES_H
+#ifndef PSPY_MACHINE_CODEFRAMES_H
+#define PSPY_MACHINE_CODEFRAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>

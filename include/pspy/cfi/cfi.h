@@ -6,8 +6,8 @@
  * What a rule cannot say (expressions beyond the usual forms, registers that nobody tracks) is
  * CFI_EXOTIC: a full unwinder is to be asked there.
  */
-#ifndef PSPY_ELF_CFI_H
-#define PSPY_ELF_CFI_H
+#ifndef PSPY_CFI_CFI_H
+#define PSPY_CFI_CFI_H
 
 #include <stdbool.h>
 #include <stddef.h>

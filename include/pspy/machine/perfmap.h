@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* perf's map files: names that a runtime writes down of the code it makes. Pure. */
-#ifndef PSPY_ELF_PERFMAP_H
-#define PSPY_ELF_PERFMAP_H
+#ifndef PSPY_MACHINE_PERFMAP_H
+#define PSPY_MACHINE_PERFMAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
