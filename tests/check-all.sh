@@ -4,15 +4,14 @@
 # `make check-all`: all of pspy's checks, one after the other; each runs whatever became of those before it.
 # tests/check-all.sh [BUILD]
 #
-# The last lines name the tests that are unsteady (tests/runner.py), say how many, and sum up. The exit status says whether
-# any test failed or more than three are unsteady.
+# The last lines name the tests that are unsteady, say how many, and sum up. The exit status says whether any test failed;
+# more than three unsteady ones fail the run of tests that they are in (tests/runner.py).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
 build=${1:-build}
 passed=0 failed=0 skipped=0
-most_unsteady=3 # in all steps together
 summary=() unsteady=()
 
 # add NAME STATUS FOLDER: counts the tests that FOLDER/junit*.xml tell of; a step that failed otherwise counts as one
@@ -81,9 +80,6 @@ step "make check-fresh" "$build/fresh" fresh
 echo
 printf '%s\n' "${summary[@]}"
 [ ${#unsteady[@]} = 0 ] || printf 'unsteady: %s\n' "${unsteady[@]}"
-echo "${#unsteady[@]} unsteady; more than $most_unsteady in all are a failure"
-if [ ${#unsteady[@]} -gt $most_unsteady ]; then
-    failed=$((failed + 1))
-fi
+echo "${#unsteady[@]} unsteady"
 echo "$passed passed, $failed failed, $skipped skipped" | tee "$build/sum.txt"
 [ "$failed" = 0 ]

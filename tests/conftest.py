@@ -303,6 +303,22 @@ def core_pythons():
             and (python.kind != "3.11" or python in few_pythons())]
 
 
+@pytest.fixture
+def most_of_three():
+    """most_of_three(check): two of three calls must pass. For what a program states of itself, which a busy machine may spoil
+    once: a profiler that favours something is off each time."""
+    def judge(check):
+        faults = []
+        for _ in range(3):
+            try:
+                check()
+            except AssertionError as fault:
+                faults.append(str(fault))
+        assert len(faults) <= 1, faults
+
+    return judge
+
+
 def pytest_generate_tests(metafunc):
     for name, pythons in ("python", few_pythons), ("every_python", core_pythons):
         if name in metafunc.fixturenames:
