@@ -59,8 +59,8 @@ def test_fifty_thousand_frames(start_target, run_pspy, every_python):
     assert not re.search("lost: .*(?:torn|changed|unread|gone)", recording.stderr), recording.stderr
     for frames in recording.stacks:
         runs = [(name, len(list(run))) for name, run in itertools.groupby(names_of(frames))]
-        if runs[-1][0] != "deepest":  # a sample of what came before
-            assert runs[-1][0] == "say"
+        if runs[-1][0] != "deepest":  # a sample of what came before, or of Python 2's main thread, which waits in Python code
+            assert runs[-1][0] == "say" or every_python.minor < (3, 0) and runs[-1][0] == "wait"
             continue
         assert runs[-2:] == [("dig", 50001), ("deepest", 1)], runs
         assert len(frames) == target.statement["depth"]
