@@ -3,7 +3,7 @@
 #include "internal.h"
 
 #include "pspy/base/cleanup.h"
-#include "pspy/target/syscalls.h"
+#include "pspy/base/syscalls.h"
 
 /* FRAME_NONE for a thread that simply runs. */
 static frame_id state_frame(struct profile *profile, const struct sample *sample)

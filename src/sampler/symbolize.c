@@ -6,7 +6,6 @@
 
 #include "fold.h"
 #include "jitnames.h"
-#include "paths.h"
 #include "pspy/base/cleanup.h"
 #include "pspy/elf/cython.h"
 #include "pspy/elf/demangle.h"
@@ -14,6 +13,7 @@
 #include "pspy/elf/pynames.h"
 #include "pspy/elf/sources.h"
 #include "pspy/elf/symtab.h"
+#include "pspy/profile/paths.h"
 
 #define CYTHON     "__pyx_"
 #define TRAMPOLINE "py::"
