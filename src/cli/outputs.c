@@ -41,8 +41,8 @@ const struct output_format *outputs_format(const char *name, const struct choice
                   "x.pspy, or choose one with -f",
                   name);
     else if (*ret_gzip && strcmp(found->name, "pspy") == 0) {
-        error_set(why, ERR_INVALID,
-                  "'%s': a recording is compressed already: leave out the .gz", name);
+        error_set(why, ERR_INVALID, "'%s': a recording is compressed already: leave out the .gz",
+                  name);
         found = NULL;
     }
     return found;
@@ -60,8 +60,8 @@ enum err outputs_choose(const option_list *texts, const struct choice *format, b
         struct output_request output = {.text = texts->length ? texts->items[i] : NULL};
         const char *name = output.text ? output.text : "";
 
-        output.format = outputs_format(name, format, may_guess, &output.gzip,
-                                       &output.format_is_guess, why);
+        output.format =
+            outputs_format(name, format, may_guess, &output.gzip, &output.format_is_guess, why);
         if (!output.format)
             return ERR_INVALID;
         vec_push(ret, output);
