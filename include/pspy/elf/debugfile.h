@@ -4,6 +4,9 @@
 #define PSPY_ELF_DEBUGFILE_H
 
 #include <libelf.h>
+#include <stdbool.h>
+
+#include "pspy/base/strbuf.h"
 
 /*
  * Opens the regular file `path` as seen from the root directory `root_fd` (-1: our own root):

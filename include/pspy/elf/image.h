@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "pspy/base/error.h"
+#include "pspy/base/strbuf.h"
 
 struct cfi;
 struct image;
