@@ -297,7 +297,7 @@ enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline)
         }
         if (schedule_is_called(&sampler->schedule))
             return SAMPLER_WATCHED;
-        if (now >= deadline)
+        if (now >= deadline || (sampler->setup.wake && *sampler->setup.wake))
             return SAMPLER_DEADLINE;
         if (!sampler->has_begun) {
             if (!wait_for_start(sampler, deadline))

@@ -44,6 +44,7 @@ struct sampler_setup {
     const struct tid_list *strangers; /* children that pspy had before that one */
     struct profile *profile;          /* filled: its facts, threads, processes and programs, too */
     const volatile int *stop;         /* set by a signal handler */
+    const volatile int *wake;         /* likewise: ends a step, as its deadline would; NULL: none */
     int watch; /* a descriptor that ends a step when it can be read; -1: none */
 };
 
