@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files that read recordings share. */
+#ifndef PSPY_PROFILE_RECORDING_READER_H
+#define PSPY_PROFILE_RECORDING_READER_H
+
+#include "recording_format.h"
+
+/* The bytes of a chunk. Whoever reads behind their end gets zeros, and is_bad is set. */
+struct chunk_bytes {
+    const unsigned char *at, *end;
+    bool is_bad;
+};
+
+uint64_t bytes_number(struct chunk_bytes *bytes);
+int64_t bytes_signed(struct chunk_bytes *bytes);
+/* The number if it is less than `limit`; else 0, and is_bad is set. */
+uint32_t bytes_index(struct chunk_bytes *bytes, size_t limit);
+/* The next `length` bytes; NULL, and is_bad is set, if there are not so many. */
+const unsigned char *bytes_take(struct chunk_bytes *bytes, uint64_t length);
+bool bytes_are_left(const struct chunk_bytes *bytes);
+
+/* Numbers of the file are mapped to the profile's: two of its texts may be one. */
+struct reader {
+    struct profile *profile;
+    VEC(string_id) strings;
+    VEC(frame_id) frames;
+    VEC(stack_id) stacks;
+    VEC(struct sample_trait) traits;
+    uint64_t last_time;
+    bool has_ended;
+    bool is_unknown; /* a critical chunk of a type that this pspy does not know */
+};
+
+/* False: the chunk's bytes make no sense. */
+bool reader_take_chunk(struct reader *reader, unsigned type, unsigned flags,
+                       struct chunk_bytes *bytes);
+bool reader_take_samples(struct reader *reader, struct chunk_bytes *bytes);
+
+#endif
