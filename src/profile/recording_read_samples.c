@@ -57,8 +57,7 @@ static bool take_leaves(struct reader *reader, struct chunk_bytes *bytes)
 {
     uint64_t count = bytes_number(bytes);
 
-    if (count > (size_t)(bytes->end - bytes->at) ||
-        !reader_count(reader, bytes, LEAF_COST * count))
+    if (count > (size_t)(bytes->end - bytes->at) || !reader_count(reader, bytes, LEAF_COST * count))
         return false;
     for (uint64_t i = 0; i < count && !bytes->is_bad; i++) {
         uint32_t stack = bytes_index(bytes, reader->stacks.length);

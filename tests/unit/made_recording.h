@@ -257,9 +257,8 @@ static inline bool info_differs(struct made_pair of, frame_id x, frame_id y)
     const struct frame_info *a = profile_frame_info(of.a, x), *b = profile_frame_info(of.b, y);
 
     return a->kind != b->kind || a->fold != b->fold || a->flags != b->flags ||
-           text_differs(of, a->name, b->name) ||
-           text_differs(of, a->python_name, b->python_name) || text_differs(of, a->file, b->file) ||
-           text_differs(of, a->short_file, b->short_file) ||
+           text_differs(of, a->name, b->name) || text_differs(of, a->python_name, b->python_name) ||
+           text_differs(of, a->file, b->file) || text_differs(of, a->short_file, b->short_file) ||
            text_differs(of, a->module, b->module) || a->line != b->line ||
            a->first_line != b->first_line || a->column != b->column;
 }
@@ -275,9 +274,9 @@ static inline const char *frames_difference(struct made_pair of)
         const struct frame_names *y = profile_frame_names(of.b, frame);
 
         DIFFERS(!a != !b || !x != !y, "kind of frame");
-        DIFFERS(a && (a->module != b->module || a->is_return != b->is_return ||
-                      a->offset != b->offset),
-                "address");
+        DIFFERS(
+            a && (a->module != b->module || a->is_return != b->is_return || a->offset != b->offset),
+            "address");
         DIFFERS(!a && info_differs(of, frame, frame), "frame");
         DIFFERS(x && x->count != y->count, "number of names");
         for (uint32_t name = 0; x && name < x->count; name++)
@@ -335,8 +334,9 @@ static inline const char *processes_difference(struct made_pair of)
     for (size_t i = 0; i < of.a->threads.length; i++) {
         const struct profile_thread *a = &of.a->threads.items[i], *b = &of.b->threads.items[i];
 
-        DIFFERS(a->process != b->process || a->tid != b->tid || text_differs(of, a->name, b->name) ||
-                    a->user != b->user || a->system != b->system || a->ready != b->ready,
+        DIFFERS(a->process != b->process || a->tid != b->tid ||
+                    text_differs(of, a->name, b->name) || a->user != b->user ||
+                    a->system != b->system || a->ready != b->ready,
                 "thread");
     }
     return NULL;
