@@ -37,8 +37,8 @@ void recording_put(struct strbuf *out, uint64_t number)
 
 void recording_put_fixed(struct strbuf *out, uint64_t number, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++)
-        strbuf_add_char(out, (char)(number >> 8 * i));
+    for (; bytes > 0; bytes--, number >>= 8)
+        strbuf_add_char(out, (char)number);
 }
 
 void recording_hand_over(struct recording_writer *writer, const struct strbuf *bytes)

@@ -233,8 +233,21 @@ __attribute__((unused)) static void make_step(struct profile *profile, unsigned 
     make_samples(profile, &rng, step);
 }
 
-/* ---- comparing: the first difference, or NULL
- * -------------------------------------------------------
+/* All steps, and the recording of them. */
+__attribute__((unused)) static void make_whole(struct profile *profile, struct strbuf *bytes)
+{
+    struct recording_writer *writer = recording_writer_create(to_memory, bytes);
+
+    profile_init(profile);
+    for (unsigned step = 0; step < MADE_STEPS; step++) {
+        make_step(profile, step);
+        recording_write(writer, profile);
+    }
+    recording_finish(writer, profile);
+    recording_writer_destroy(writer);
+}
+
+/* ---- comparing: the first difference, or NULL --------------------------------------------------
  */
 
 #define DIFFERS(condition, what)                                                                   \
