@@ -46,6 +46,7 @@ enum chunk_flags {
 #define CHUNK_LARGEST 4194304 /* bytes of a chunk, unpacked */
 
 #define STRING_LARGEST 1048576 /* bytes; the rest of a longer text is cut */
+#define FACT_LARGEST   524288  /* the same of a text of the facts, which share a chunk */
 
 enum fact_tag {
     FACT_TITLE = 1,

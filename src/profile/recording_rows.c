@@ -102,11 +102,6 @@ static unsigned next_fact(struct chunk_bytes *bytes, struct chunk_bytes *ret)
     return value && tag <= UINT32_MAX ? (unsigned)tag : 0;
 }
 
-static string_id fact_text(struct profile *profile, const struct chunk_bytes *value)
-{
-    return profile_string_n(profile, (const char *)value->at, (size_t)(value->end - value->at));
-}
-
 /* Never below 0, and finite. */
 static double fact_double(struct chunk_bytes *value)
 {
@@ -133,16 +128,18 @@ static void set_flags(struct recording_facts *facts, uint64_t flags)
     facts->has_no_states = flags & FACT_HAS_NO_STATES;
 }
 
-static void set_text_fact(struct profile *profile, unsigned tag, const struct chunk_bytes *value)
+static void set_text_fact(struct reader *reader, unsigned tag, struct chunk_bytes *value)
 {
-    struct recording_facts *facts = &profile->facts;
+    struct recording_facts *facts = &reader->profile->facts;
+    size_t length = (size_t)(value->end - value->at);
     string_id *const texts[] = {
         [FACT_TITLE] = &facts->title,           [FACT_HOST] = &facts->host,
         [FACT_EXPORTER] = &facts->exporter,     [FACT_PYTHON] = &facts->python,
         [FACT_PYTHON_WHY] = &facts->python_why,
     };
 
-    *texts[tag] = fact_text(profile, value);
+    if (reader_count(reader, value, STRING_COST + STRING_BYTE_COST * length))
+        *texts[tag] = profile_string_n(reader->profile, (const char *)value->at, length);
 }
 
 static bool take_facts(struct reader *reader, struct chunk_bytes *bytes)
@@ -154,7 +151,7 @@ static bool take_facts(struct reader *reader, struct chunk_bytes *bytes)
         unsigned tag = next_fact(bytes, &value);
 
         if (tag >= FACT_TITLE && tag <= FACT_PYTHON_WHY)
-            set_text_fact(reader->profile, tag, &value);
+            set_text_fact(reader, tag, &value);
         else if (tag == FACT_START_WALL)
             facts->start_wall = bytes_amount(&value);
         else if (tag == FACT_RATE)

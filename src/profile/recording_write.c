@@ -62,7 +62,7 @@ static void put_fact_text(struct strbuf *out, unsigned tag, const struct profile
 {
     const char *text = profile_text(profile, string);
 
-    put_fact(out, tag, text, strnlen(text, STRING_LARGEST));
+    put_fact(out, tag, text, strnlen(text, FACT_LARGEST));
 }
 
 static void put_fact_number(struct strbuf *out, unsigned tag, uint64_t number)

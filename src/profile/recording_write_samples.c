@@ -43,9 +43,11 @@ static uint64_t tick_distance(const struct sample *samples, size_t at, size_t fr
 static void put_ticks(struct recording_writer *writer, const struct sample *samples, size_t from,
                       size_t to)
 {
-    struct strbuf counts = STRBUF_INIT, planes[TIME_PLANES] = {STRBUF_INIT}, rest = STRBUF_INIT;
+    struct strbuf counts = STRBUF_INIT, planes[TIME_PLANES], rest = STRBUF_INIT;
     uint64_t ticks = 0;
 
+    for (unsigned i = 0; i < TIME_PLANES; i++)
+        strbuf_init(&planes[i]);
     for (size_t at = from, next; at < to; at = next, ticks++) {
         uint64_t distance = tick_distance(samples, at, from, writer->last_time);
         uint64_t shown = distance < TIME_ESCAPE ? distance : TIME_ESCAPE;

@@ -240,6 +240,19 @@ static void add_nuls(struct strbuf *raw, uint64_t row)
     }
 }
 
+static void add_title(struct strbuf *raw, uint64_t row)
+{
+    static uint64_t number;
+
+    if (row == 0) {
+        recording_put(raw, FACT_TITLE);
+        recording_put(raw, 1 << 20);
+        recording_put_fixed(raw, number++, 8);
+        for (unsigned i = 8; i < 1 << 20; i++)
+            strbuf_add_char(raw, '\0');
+    }
+}
+
 static void add_frame(struct strbuf *raw, uint64_t row)
 {
     recording_put(raw, 255);
@@ -274,6 +287,7 @@ static const struct bomb bombs[] = {
     {"stacks", CHUNK_STACKS, add_stack, CHUNK_CRITICAL},
     {"strings", CHUNK_STRINGS, add_string, CHUNK_CRITICAL},
     {"long-strings", CHUNK_STRINGS, add_nuls, CHUNK_CRITICAL},
+    {"titles", CHUNK_FACTS, add_title, CHUNK_CRITICAL},
     {"addresses", CHUNK_FRAMES, add_frame, CHUNK_CRITICAL},
     {"names", CHUNK_NAMES, add_names, CHUNK_CRITICAL},
     {"threads", CHUNK_THREADS, add_thread, CHUNK_CRITICAL},
@@ -290,7 +304,7 @@ static size_t begin_rows(struct recording_writer *writer, const struct bomb *bom
 
     if (bomb->type == CHUNK_THREADS)
         recording_put(&writer->raw, THREAD_FIELDS);
-    else
+    else if (bomb->type != CHUNK_FACTS)
         recording_put(&writer->raw, row + start);
     if (bomb->type == CHUNK_FRAMES)
         recording_put(&writer->raw, FRAME_FIELDS);
@@ -302,6 +316,12 @@ static size_t begin_rows(struct recording_writer *writer, const struct bomb *bom
     recording_put(&writer->raw, samples);
     recording_put_fixed(&writer->raw, 0, TIME_PLANES);
     return samples;
+}
+
+/* One row is a chunk. */
+static bool is_long(const struct bomb *bomb)
+{
+    return bomb->add == add_nuls || bomb->add == add_title;
 }
 
 static void make_bomb(const struct bomb *bomb, size_t size, struct strbuf *ret)
@@ -316,8 +336,8 @@ static void make_bomb(const struct bomb *bomb, size_t size, struct strbuf *ret)
         size_t end = rows == SIZE_MAX ? CHUNK_LARGEST - 32 : writer->raw.length + 4 * rows;
 
         for (uint64_t in_chunk = 0; writer->raw.length < end; in_chunk++) {
-            bomb->add(&writer->raw, bomb->add == add_nuls ? in_chunk : row);
-            if (bomb->add == add_nuls)
+            bomb->add(&writer->raw, is_long(bomb) ? in_chunk : row);
+            if (is_long(bomb))
                 end = 0;
             row += rows == SIZE_MAX;
         }

@@ -54,13 +54,14 @@ static void damage(struct rng *rng, struct strbuf *raw)
     size_t at = rng_next(rng) % (raw->length + 1);
     struct strbuf tail = STRBUF_INIT;
     size_t dropped = rng_next(rng) % 3, added = rng_next(rng) % 3;
+    size_t large_from = rng_next(rng) % (4 * sizeof(large));
 
     if (dropped > raw->length - at)
         dropped = raw->length - at;
     strbuf_add(&tail, raw->text + at + dropped, raw->length - at - dropped);
     strbuf_truncate(raw, at);
-    if (rng_next(rng) % 4 == 0) /* some number, of any size */
-        strbuf_add(raw, large + rng_next(rng) % 10, 1 + rng_next(rng) % 2 * 9 % sizeof(large));
+    if (large_from < sizeof(large)) /* a number of some size */
+        strbuf_add(raw, large + large_from, sizeof(large) - large_from);
     for (size_t i = 0; i < added; i++)
         strbuf_add_char(raw, (char)(rng_next(rng) >> rng_next(rng) % 8));
     strbuf_add(raw, tail.text, tail.length);
