@@ -7,11 +7,6 @@
 #include "diff_internal.h"
 #include "pspy/base/clock.h"
 
-static bool has_samples(const struct view *view)
-{
-    return view->samples.length > 0;
-}
-
 static void fill_whole(const struct diff_counts *counts, enum diff_side side,
                        const struct view *view, struct diff_whole *ret)
 {
@@ -39,6 +34,17 @@ static int compare_functions(const void *left, const void *right)
     return (a->name.v > b->name.v) - (a->name.v < b->name.v);
 }
 
+/* Stacks that no sample has show functions too. */
+static void leave_out_unseen(struct diff *diff)
+{
+    size_t kept = 0;
+
+    vec_each (function, &diff->functions)
+        if (function->total.of[DIFF_BEFORE].samples || function->total.of[DIFF_AFTER].samples)
+            diff->functions.items[kept++] = *function;
+    diff->functions.length = kept;
+}
+
 void diff_init(struct diff *diff, const struct view *before, const struct view *after)
 {
     const struct view *const views[DIFF_SIDES] = {before, after};
@@ -61,8 +67,8 @@ void diff_init(struct diff *diff, const struct view *before, const struct view *
 
         vec_push(&diff->functions, function);
     }
-    if (has_samples(before) && has_samples(after))
-        diff_judge(diff, &counts);
+    diff_judge(diff, &counts);
+    leave_out_unseen(diff);
     vec_sort(&diff->functions, compare_functions);
     vec_deinit(&counts.functions);
     table_deinit(&counts.index);

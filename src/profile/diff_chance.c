@@ -26,8 +26,12 @@
  * chance (Holm's procedure over the own and the total shares of all functions with FEW samples).
  * Recordings that do not know the order of their samples are taken to have the correlation ASSUMED.
  *
- * Simulated: pairs of runs of one program, 100 to 1000 Hz, 2 to 30 functions, independent samples
- * and phases of half a second, 10 s: false alarms in less than 5 % of the pairs in each case.
+ * Simulated: 1000 pairs of runs of one program in each of 30 cases (10 s; 100 and 1000 samples a
+ * second; 3, 10 and 40 functions; independent samples, phases of half a second of fixed or random
+ * length, phases that only half of the samples obey, a start that all runs have): false alarms in
+ * at most 4.5 % of the pairs of any case. Shares of 70, 20 and 10 % that become 50, 40 and 10: both
+ * are named in each of 1000 pairs where samples are independent. Recordings of few phases (six of
+ * them, in 3 s) do not tell how long phases are: up to 30 % of such pairs raise a false alarm.
  */
 #include <math.h>
 #include <string.h>
@@ -35,8 +39,8 @@
 #include "diff_internal.h"
 
 #define PIECES  20 /* for a function by itself; a divisor of DIFF_BLOCKS */
-#define FREEDOM 19 /* degrees of it: PIECES - 1; odd */
-#define T95     2.093
+#define FREEDOM 13 /* degrees of it; odd; between those of 20 pieces and of 10 */
+#define T95     2.160
 #define LEVEL   0.05
 #define DRIFT   0.02
 #define FEW     5
@@ -234,7 +238,11 @@ void diff_judge(struct diff *diff, const struct diff_counts *counts)
         fill_change(&judging, counts->functions.items[i].self, &diff->functions.items[i].self);
         fill_change(&judging, counts->functions.items[i].total, &diff->functions.items[i].total);
     }
-    diff->correlation = diff->has_order ? measure_correlation(&judging) : ASSUMED;
+    diff->correlation = ASSUMED;
+    if (judging.weights[DIFF_BEFORE] <= 0 || judging.weights[DIFF_AFTER] <= 0)
+        return;
+    if (diff->has_order)
+        diff->correlation = measure_correlation(&judging);
     for (size_t i = 0; i < diff->functions.length; i++) {
         struct diff_function *function = &diff->functions.items[i];
 
