@@ -144,7 +144,7 @@ static void add_value_rows(struct strbuf *out, const struct command *command)
         if (spec->letter)
             strbuf_addf(out, " | '%s -%c'", command->name, spec->letter);
         strbuf_add_text(out, ") echo '");
-        if (spec->kind == OPTION_KIND_FILE)
+        if (option_takes_file(spec))
             strbuf_add_text(out, "file");
         else if (spec->kind == OPTION_KIND_PID)
             strbuf_add_text(out, "pid");

@@ -102,7 +102,7 @@ static void add_value_function(struct strbuf *out)
 
 static void add_value(struct strbuf *out, const struct option_spec *spec)
 {
-    if (spec->kind == OPTION_KIND_FILE) {
+    if (option_takes_file(spec)) {
         strbuf_add_text(out, " -r -F");
     } else if (spec->kind == OPTION_KIND_PID) {
         strbuf_add_text(out, " -x -a '(__fish_complete_pids)'");

@@ -29,7 +29,7 @@ static void add_choices(struct strbuf *out, const struct choice *choices)
 static void add_value(struct strbuf *out, const struct option_spec *spec)
 {
     strbuf_addf(out, ":%s:", spec->value_name);
-    if (spec->kind == OPTION_KIND_FILE)
+    if (option_takes_file(spec))
         strbuf_add_text(out, "_files");
     else if (spec->kind == OPTION_KIND_PID)
         strbuf_add_text(out, "_pids");

@@ -41,7 +41,7 @@
 #define SHADES 6
 
 struct flamegraph {
-    const struct profile *profile;
+    const struct view *view;
     struct sink *sink;
     struct call_tree tree;
     bool root_below;
@@ -225,16 +225,17 @@ static void write_frames(const struct flamegraph *graph)
 
 static void write_subtitle(const struct flamegraph *graph, int y)
 {
-    const struct profile *profile = graph->profile;
+    const struct profile *profile = graph->view->profile;
+    const struct recording_facts *facts = &profile->facts;
+    uint64_t lost = profile_lost(profile);
     char room[32];
-    uint64_t lost = 0;
 
-    for (int cause = 0; cause < LOSS_CAUSES; cause++)
-        lost += profile->losses[cause];
-    sink_addf(graph->sink, "<text id=\"subtitle\" x=\"%d\" y=\"%d\">%s samples in %.1f s", MARGIN,
-              y, grouped(graph->total, room), (double)profile->duration / (double)NS_PER_SECOND);
-    if (profile->rate > 0)
-        sink_addf(graph->sink, ", %g times a second", profile->rate);
+    sink_addf(graph->sink, "<text id=\"subtitle\" x=\"%d\" y=\"%d\">%s samples", MARGIN, y,
+              grouped(graph->total, room));
+    if (!facts->is_counted)
+        sink_addf(graph->sink, " in %.1f s", (double)facts->duration / (double)NS_PER_SECOND);
+    if (facts->rate > 0)
+        sink_addf(graph->sink, ", %g times a second", facts->rate);
     if (profile->processes.length > 1)
         sink_addf(graph->sink, ", %zu processes", profile->processes.length);
     if (profile->threads.length > 1)
@@ -315,7 +316,7 @@ static struct page lay_out(const struct flamegraph *graph)
 static void write_open(const struct flamegraph *graph, const struct page *page)
 {
     struct sink *sink = graph->sink;
-    const char *title = profile_text(graph->profile, graph->profile->title);
+    const char *title = view_text(graph->view, graph->view->profile->facts.title);
 
     sink_addf(
         sink,
@@ -359,16 +360,15 @@ static void write_file(const struct flamegraph *graph)
     sink_text(sink, "]]></script>\n</svg>\n");
 }
 
-enum err flamegraph_write(const struct profile *profile, const struct output_options *options,
+enum err flamegraph_write(const struct view *view, const struct output_options *options,
                           struct sink *sink, struct error *why)
 {
-    struct flamegraph graph = {
-        .profile = profile, .sink = sink, .root_below = options->flame, .rows = 1};
+    struct flamegraph graph = {.view = view, .sink = sink, .root_below = options->flame, .rows = 1};
 
     (void)why;
     call_tree_init(&graph.tree);
-    call_tree_build(&graph.tree, profile, GROUP_LABEL);
-    graph.total = profile->samples.length;
+    call_tree_build(&graph.tree, view, GROUP_LABEL);
+    graph.total = graph.tree.nodes.items[0].total_samples;
     set_limits(&graph, options->min_width_percent);
     write_file(&graph);
     call_tree_deinit(&graph.tree);

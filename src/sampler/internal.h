@@ -8,6 +8,7 @@
 #include "merge.h"
 #include "pspy/python/ufuncs.h"
 #include "pspy/sampler/sampler.h"
+#include "schedule.h"
 
 #define FRAME_LIMIT 1000000 /* that are read of a stack; it bounds circles of torn links too */
 
@@ -41,7 +42,6 @@ struct thread {
     uint64_t blocked_timeslices;            /* with as many it was found blocked; 0: never */
     uint64_t asked_timeslices; /* with as many it was asked for children while blocked */
     uint32_t profile_thread;   /* TABLE_NONE until its first sample */
-    frame_id root_frame;       /* with the option `threads` */
     uint64_t traced_until;     /* by another tracer, it is taken so; ns of clock_now */
     bool walk_stopped;         /* its stack is spread over places that only live reading reaches */
     unsigned whole_readings;   /* in a row, without a torn one */
@@ -93,7 +93,10 @@ struct process;
 
 /* What the processes of a recording share. */
 struct sampler {
-    struct sampler_run *run;
+    struct sampler_setup setup;
+    struct schedule schedule;
+    bool has_begun; /* the delay is over */
+    uint64_t begin; /* when it will be */
     struct module_list modules;
     struct ufunc_loops loops; /* NumPy's, to name native frames */
     VEC(struct process *) processes;
@@ -104,15 +107,15 @@ struct sampler {
     uint64_t now;               /* of this tick, ns of clock_now */
     uint64_t start_ticks;       /* of the recording, as procfs_stat.start_time */
     uint64_t end;               /* of the recording, ns of clock_now; SAMPLER_FOREVER */
-    uint64_t next_progress;
-    pid_t snapshot;     /* our process that writes one; 0: none */
-    unsigned snapshots; /* begun */
 };
 
 struct process {
     struct sampler *sampler;
-    struct sampler_run *run;
-    struct target *target; /* the run's, or its own */
+    /* The setup's. */
+    const struct sampler_options *options;
+    struct profile *profile;
+    struct waiter *waiter;
+    struct target *target; /* the setup's, or its own */
     bool has_ended;
     struct address_space space;
     struct unwinder *unwinder;
@@ -146,11 +149,12 @@ struct process {
     uint64_t churn_end;  /* until then threads or code objects come and go: no rounds */
     struct merged_stack merged;
     uint32_t profile_process;
-    VEC(frame_id) root_frames; /* with subprocesses: the processes from the first one to this */
+    uint32_t program; /* that it runs, in the profile */
+    uint32_t parent;  /* the parent's program when this process was met */
 };
 
 /* process.c: what stays the same from tick to tick. */
-/* `target` is the run's, or is taken over: process_destroy closes and frees it. Only the first
+/* `target` is the setup's, or is taken over: process_destroy closes and frees it. Only the first
  * process has no parent. */
 struct process *process_create(struct sampler *sampler, struct target *target,
                                const struct process *parent);
@@ -180,6 +184,9 @@ void children_adopt(struct sampler *sampler);
 void process_name_threads(struct process *process);
 /* Reads which loops NumPy has, if that is due at `now`. */
 void process_read_loops(struct process *process, uint64_t now);
+
+/* Puts modules that have joined since into the profile. */
+void sampler_tell_modules(struct sampler *sampler);
 
 /* Counts a sample that does not exist. */
 void process_lose(struct process *process, enum loss_cause cause);
@@ -223,10 +230,6 @@ void stops_settle(struct process *process, uint64_t deadline);
 
 /* Replaces what samples from `first` on say of the doubted code objects. */
 void stacks_doubt(struct process *process, size_t first);
-
-/* states.c: ends the samples' stacks with what their threads wait for or run in. After symbolize.
- */
-void states_show(struct profile *profile);
 
 /* stacks.c: from captures to samples. */
 void stacks_add_sample(struct process *process, struct capture *capture, uint64_t time,

@@ -2,16 +2,14 @@
 /* One look after the other. A sample stands for the time since the tick before it. */
 #include "pspy/sampler/sampler.h"
 
+#include <limits.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "internal.h"
+#include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
-#include "pspy/sampler/symbolize.h"
-#include "schedule.h"
 
-#define PROGRESS_PAUSE    (NS_PER_SECOND / 2)
 #define NAMES_PAUSE       NS_PER_SECOND
 #define FIRST_NAMES_PAUSE (50 * NS_PER_MS)
 #define NAMES_SHARE       50 /* reading names takes at most one part of so many of the time */
@@ -50,8 +48,8 @@ static enum err begin_round(struct process *process, uint64_t now)
     process->next_round = now + ROUND;
     err = process_update(process, now);
     if (err == ERR_OK)
-        err = process_list_threads(process, process->run->profile->ticks, now);
-    if (err == ERR_OK && process->run->options.subprocesses)
+        err = process_list_threads(process, process->profile->facts.ticks, now);
+    if (err == ERR_OK && process->options->subprocesses)
         children_find(process);
     return err;
 }
@@ -73,13 +71,13 @@ static void look(struct process *process, uint64_t now)
     }
 }
 
-static void add_samples(struct process *process, const struct schedule *schedule, uint64_t now,
-                        uint64_t weight)
+static void add_samples(struct process *process, uint64_t now, uint64_t weight)
 {
     jitlist_advance(&process->space, process->target);
     for (size_t i = 0; i < process->captures_used; i++)
         if (process->captures.items[i].is_taken)
-            stacks_add_sample(process, &process->captures.items[i], now - schedule->start, weight);
+            stacks_add_sample(process, &process->captures.items[i],
+                              now - process->sampler->schedule.start, weight);
     if (!process->sampler->has_rounds)
         process_confirm(process);
     name_threads(process, now);
@@ -94,18 +92,17 @@ static void update_times(struct process *process)
     vec_each (thread, &process->threads) {
         if (thread_files_stat(&thread->files, &stat) == ERR_OK)
             times_note_stat(thread, &stat);
-        times_tell(process->run->profile, thread);
+        times_tell(process->profile, thread);
     }
 }
 
 /* Our own child's status is what waiting for it says. */
 static void note_status(struct process *process)
 {
-    struct profile_process *told =
-        &process->run->profile->processes.items[process->profile_process];
-    const struct waiter *waiter = process->run->waiter;
+    struct profile_process *told = &process->profile->processes.items[process->profile_process];
+    const struct waiter *waiter = process->waiter;
 
-    waiter_poll(process->run->waiter);
+    waiter_poll(process->waiter);
     told->status = waiter->status;
     told->has_status = waiter->child == process->target->pid
                            ? waiter->has_ended
@@ -143,57 +140,52 @@ static void sweep_ended(struct sampler *sampler)
     sampler->processes.length = kept;
 }
 
-/* One look at all processes; those that are found on the way are looked at as well. */
-static void tick(struct sampler *sampler, struct schedule *schedule, uint64_t now)
+/* What no process may take back any more. */
+static void settle_samples(const struct sampler *sampler)
 {
+    struct profile *profile = sampler->setup.profile;
+    size_t settled = profile->samples.length;
+
+    vec_each (process, &sampler->processes)
+        if ((*process)->confirmed < settled)
+            settled = (*process)->confirmed;
+    if (settled > profile->settled)
+        profile->settled = settled;
+}
+
+/* One look at all processes; those that are found on the way are looked at as well. */
+static void tick(struct sampler *sampler, uint64_t now)
+{
+    struct schedule *schedule = &sampler->schedule;
     uint64_t weight = now - schedule->last;
 
     if (weight > LONGEST_WEIGHT * schedule->interval)
         weight = LONGEST_WEIGHT * schedule->interval;
     sampler->now = now;
-    sampler->run->profile->ticks++;
-    if (sampler->run->options.subprocesses)
+    sampler->setup.profile->facts.ticks++;
+    if (sampler->setup.options.subprocesses)
         children_adopt(sampler);
     for (size_t i = 0; i < sampler->processes.length; i++)
         look(sampler->processes.items[i], now);
     sweep_ended(sampler);
     stops_take(sampler);
     vec_each (process, &sampler->processes)
-        add_samples(*process, schedule, now, weight);
+        add_samples(*process, now, weight);
     schedule->last = now;
+    settle_samples(sampler);
 }
 
-static uint64_t lost_samples(const struct profile *profile)
+static void adapt(struct sampler *sampler, uint64_t now)
 {
-    uint64_t lost = 0;
-
-    for (size_t i = 0; i < LOSS_CAUSES; i++)
-        lost += profile->losses[i];
-    return lost;
-}
-
-static void tell_progress(struct sampler *sampler, const struct schedule *schedule, uint64_t now)
-{
-    const struct sampler_run *run = sampler->run;
-    struct sampler_progress progress = {.elapsed = now - schedule->start,
-                                        .samples = run->profile->samples.length,
-                                        .ticks = run->profile->ticks,
-                                        .lost = lost_samples(run->profile)};
-
-    if (!run->progress || now < sampler->next_progress)
-        return;
-    run->progress(run->context, &progress);
-    sampler->next_progress = now + PROGRESS_PAUSE;
-}
-
-static void adapt(struct sampler_run *run, struct schedule *schedule, uint64_t now)
-{
+    struct recording_facts *facts = &sampler->setup.profile->facts;
+    const struct schedule *schedule = &sampler->schedule;
     double rate;
 
-    schedule_adapt(schedule, now);
+    schedule_adapt(&sampler->schedule, now);
     rate = (double)NS_PER_SECOND / (double)schedule->interval;
-    if (schedule->interval > schedule->wanted && (!run->lowest_rate || rate < run->lowest_rate))
-        run->lowest_rate = rate;
+    if (schedule->interval > schedule->wanted &&
+        (facts->lowest_rate <= 0 || rate < facts->lowest_rate))
+        facts->lowest_rate = rate;
 }
 
 static bool is_any_alive(const struct sampler *sampler)
@@ -211,148 +203,258 @@ static bool is_any_alive(const struct sampler *sampler)
  * all that it left behind. */
 static bool all_ended(struct sampler *sampler)
 {
-    if (!sampler->run->options.subprocesses)
-        return sampler->run->waiter->has_ended || !is_any_alive(sampler);
+    if (!sampler->setup.options.subprocesses)
+        return sampler->setup.waiter->has_ended || !is_any_alive(sampler);
     if (is_any_alive(sampler))
         return false;
     children_adopt(sampler);
     return !is_any_alive(sampler);
 }
 
-/* Names all frames. */
-static void finish_profile(struct sampler *sampler)
-{
-    struct sampler_run *run = sampler->run;
-    struct symbolize_options names = {.function_lines = run->options.function_lines,
-                                      .no_lines = run->options.no_lines,
-                                      .full_filenames = run->options.full_filenames,
-                                      .fold = run->saw_python && !run->options.native_all};
+/* ---- steps -------------------------------------------------------------------------------------
+ */
 
-    symbolize(run->profile, &sampler->modules, run->target->root_fd, &sampler->loops, &names);
-    if (run->options.states)
-        states_show(run->profile);
+static enum sampler_event end_as(struct sampler *sampler, enum recording_end end)
+{
+    struct recording_facts *facts = &sampler->setup.profile->facts;
+
+    facts->end = (uint8_t)end;
+    if (sampler->has_begun)
+        facts->duration = clock_now() - sampler->schedule.start;
+    return SAMPLER_ENDED;
 }
 
-/* A copy of pspy finishes its copy of the profile, while this one goes on. One at a time. */
-static void take_snapshot(struct sampler *sampler, const struct schedule *schedule, uint64_t now)
+static void begin(struct sampler *sampler)
 {
-    struct sampler_run *run = sampler->run;
+    struct profile *profile = sampler->setup.profile;
 
-    if (sampler->snapshot && waitpid(sampler->snapshot, NULL, WNOHANG) == sampler->snapshot)
-        sampler->snapshot = 0;
-    if (sampler->snapshot || !*run->snapshot_wanted)
-        return;
-    *run->snapshot_wanted = 0;
-    sampler->snapshots++;
-    vec_each (process, &sampler->processes) {
-        update_times(*process);
-        process_name_threads(*process);
-    }
-    sampler->snapshot = fork();
-    if (sampler->snapshot < 0)
-        sampler->snapshot = 0;
-    else if (sampler->snapshot == 0) {
-        if (!samples_detach(&run->profile->samples))
-            _exit(1);
-        run->profile->duration = now - schedule->start;
-        finish_profile(sampler);
-        run->snapshot(run->context, sampler->snapshots);
-        _exit(0);
-    }
+    schedule_init(&sampler->schedule, &sampler->setup.options, sampler->setup.watch);
+    sampler->has_rounds = sampler->schedule.interval < SHORT_INTERVAL;
+    sampler->end = sampler->schedule.end;
+    sampler->start_ticks = times_now();
+    profile->facts.start_wall = clock_wall();
+    vec_push(&sampler->processes, process_create(sampler, sampler->setup.target, NULL));
+    sampler->has_begun = true;
 }
 
-static enum sampler_end sample(struct sampler *sampler, struct schedule *schedule)
+/* Nothing is looked at before the first tick. False: there is nothing left to be sampled. */
+static bool wait_for_start(struct sampler *sampler, uint64_t deadline)
 {
-    struct sampler_run *run = sampler->run;
+    const struct waiter *waiter = sampler->setup.waiter;
+    const struct schedule unwatched = {.watch = -1};
+    struct procfs_stat state;
+
+    if (waiter->has_ended && !sampler->setup.options.subprocesses)
+        return false;
+    if (!waiter->child && target_stat(sampler->setup.target, &state) == ERR_GONE)
+        return false;
+    schedule_sleep_until(&unwatched, sampler->begin < deadline ? sampler->begin : deadline);
+    return true;
+}
+
+static uint64_t soonest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* False: a tick is due. */
+static bool sleep_towards_tick(const struct sampler *sampler, uint64_t now, uint64_t deadline)
+{
+    uint64_t next = schedule_next(&sampler->schedule);
+
+    if (now >= next)
+        return false;
+    schedule_sleep_until(&sampler->schedule,
+                         soonest(soonest(next, sampler->schedule.end), deadline));
+    return true;
+}
+
+/* Whether all has ended, asked while the next tick is some time away. */
+static bool ended_meanwhile(struct sampler *sampler, uint64_t since)
+{
+    uint64_t next = soonest(schedule_next(&sampler->schedule), sampler->schedule.end);
+
+    return next > since + SCHEDULE_LONGEST_SLEEP && all_ended(sampler);
+}
+
+enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline)
+{
+    struct profile *profile = sampler->setup.profile;
 
     for (;;) {
         uint64_t now = clock_now();
 
-        if (*run->stop)
-            return SAMPLER_STOPPED;
-        waiter_poll(run->waiter);
-        if (run->waiter->has_ended && all_ended(sampler))
-            return SAMPLER_EXITED;
-        if (now >= schedule->end) {
-            schedule_count_missed(schedule, run->profile, schedule->end);
-            return SAMPLER_DURATION;
+        if (*sampler->setup.stop)
+            return end_as(sampler, RECORDING_STOPPED);
+        waiter_poll(sampler->setup.waiter);
+        if (!sampler->has_begun && now >= sampler->begin)
+            begin(sampler);
+        if (sampler->has_begun && sampler->setup.waiter->has_ended && all_ended(sampler))
+            return end_as(sampler, RECORDING_EXITED);
+        if (sampler->has_begun && now >= sampler->end) {
+            schedule_count_missed(&sampler->schedule, profile, sampler->end);
+            return end_as(sampler, RECORDING_DURATION);
         }
-        tell_progress(sampler, schedule, now);
-        take_snapshot(sampler, schedule, now);
-        if (now < schedule_next(schedule)) {
-            if (schedule_sleep(schedule, now) && all_ended(sampler))
-                return SAMPLER_EXITED;
+        if (schedule_is_called(&sampler->schedule))
+            return SAMPLER_WATCHED;
+        if (now >= deadline)
+            return SAMPLER_DEADLINE;
+        if (!sampler->has_begun) {
+            if (!wait_for_start(sampler, deadline))
+                return end_as(sampler, RECORDING_EXITED);
             continue;
         }
-        adapt(run, schedule, now);
-        tick(sampler, schedule, now);
+        if (sleep_towards_tick(sampler, now, deadline)) {
+            if (ended_meanwhile(sampler, now))
+                return end_as(sampler, RECORDING_EXITED);
+            continue;
+        }
+        adapt(sampler, now);
+        tick(sampler, now);
         if (sampler->processes.length == 0 && all_ended(sampler))
-            return SAMPLER_EXITED;
-        schedule_advance(schedule, run->profile, clock_now());
+            return end_as(sampler, RECORDING_EXITED);
+        schedule_advance(&sampler->schedule, profile, clock_now());
     }
 }
 
-/* Nothing is looked at before the first tick. True: there is still something to be sampled. */
-static bool wait_for_start(struct sampler_run *run)
-{
-    uint64_t start = clock_now() + run->options.delay;
-    struct procfs_stat state;
+/* ---- what the profile is told ------------------------------------------------------------------
+ */
 
-    while (clock_now() < start && !*run->stop) {
-        waiter_poll(run->waiter);
-        if (run->waiter->has_ended && !run->options.subprocesses)
-            break;
-        if (!run->waiter->child && target_stat(run->target, &state) == ERR_GONE)
-            break;
-        schedule_sleep_until(start);
-    }
-    return clock_now() >= start;
+static void set_facts(struct sampler *sampler)
+{
+    const struct sampler_options *options = &sampler->setup.options;
+    struct profile *profile = sampler->setup.profile;
+    struct recording_facts *facts = &profile->facts;
+    char host[HOST_NAME_MAX + 1] = "";
+
+    gethostname(host, sizeof(host) - 1);
+    facts->host = profile_string(profile, host);
+    facts->exporter = profile_string(profile, "pspy " PSPY_VERSION);
+    facts->rate = options->rate;
+    facts->delay = options->delay;
+    facts->max_overhead = options->max_overhead;
+    facts->native = options->native;
+    facts->subprocesses = options->subprocesses;
+    facts->idle = options->idle;
+    facts->gil = options->gil;
+    facts->nonblocking = options->nonblocking;
+    facts->start_wall = clock_wall();
 }
 
-static void end_all(struct sampler *sampler)
+static struct profile_module described(struct profile *profile, const struct module *module)
 {
+    struct profile_module ret = {.path = profile_string(profile, module->path)};
+    cleanup(strbuf_deinit) struct strbuf id = STRBUF_INIT;
+
+    if (module->is_interpreter)
+        ret.flags |= MODULE_INTERPRETER;
+    if (module->is_jit)
+        ret.flags |= MODULE_JIT;
+    if (module->image && !module->is_jit && image_build_id(module->image, &id))
+        ret.build_id = profile_string(profile, id.text);
+    return ret;
+}
+
+void sampler_tell_modules(struct sampler *sampler)
+{
+    struct profile *profile = sampler->setup.profile;
+
+    for (size_t i = profile->modules.length; i < sampler->modules.modules.length; i++) {
+        struct profile_module told = described(profile, &sampler->modules.modules.items[i]);
+
+        profile_add_module(profile, &told);
+    }
+}
+
+/* An image may be opened, and an interpreter be found, long after the mapping was seen. */
+static void update_modules(struct sampler *sampler)
+{
+    struct profile *profile = sampler->setup.profile;
+
+    sampler_tell_modules(sampler);
+    for (size_t i = 0; i < profile->modules.length; i++) {
+        const struct module *module = &sampler->modules.modules.items[i];
+        struct profile_module *told = &profile->modules.items[i];
+
+        if ((module->image && !module->is_jit && !told->build_id.v) || module->is_interpreter)
+            *told = described(profile, module);
+    }
+}
+
+void sampler_tell(struct sampler *sampler)
+{
+    update_modules(sampler);
+    if (!sampler->has_begun)
+        return;
+    sampler->setup.profile->facts.duration = clock_now() - sampler->schedule.start;
+    vec_each (process, &sampler->processes) {
+        update_times(*process);
+        process_name_threads(*process);
+    }
+}
+
+struct sampler_progress sampler_progress(const struct sampler *sampler)
+{
+    const struct profile *profile = sampler->setup.profile;
+
+    return (struct sampler_progress){
+        .elapsed = sampler->has_begun ? clock_now() - sampler->schedule.start : 0,
+        .samples = profile->samples.length,
+        .ticks = profile->facts.ticks,
+        .lost = profile_lost(profile)};
+}
+
+struct module_list *sampler_modules(struct sampler *sampler)
+{
+    return &sampler->modules;
+}
+
+const struct ufunc_loops *sampler_loops(const struct sampler *sampler)
+{
+    return &sampler->loops;
+}
+
+/* ---- beginning and end -------------------------------------------------------------------------
+ */
+
+struct sampler *sampler_create(const struct sampler_setup *setup)
+{
+    struct sampler *sampler = xcalloc(1, sizeof(*sampler));
+
+    sampler->setup = *setup;
+    sampler->schedule = (struct schedule){.watch = -1, .child = -1};
+    sampler->begin = clock_now() + setup->options.delay;
+    prctl(PR_SET_TIMERSLACK, 1);
+    target_raise_descriptors();
+    set_facts(sampler);
+    return sampler;
+}
+
+void sampler_finish(struct sampler *sampler)
+{
+    struct profile *profile = sampler->setup.profile;
+
     vec_each (process, &sampler->processes) {
         struct procfs_stat state;
 
         (*process)->has_ended = target_stat((*process)->target, &state) == ERR_GONE;
         end_process(*process, SETTLE_TIME);
     }
-    vec_deinit(&sampler->processes);
-    if (sampler->snapshot)
-        waitpid(sampler->snapshot, NULL, 0);
-    table_deinit(&sampler->process_index);
+    vec_reset(&sampler->processes);
+    update_modules(sampler);
+    profile->settled = profile->samples.length;
 }
 
-static void run_sampler(struct sampler *sampler)
+void sampler_destroy(struct sampler *sampler)
 {
-    struct sampler_run *run = sampler->run;
-    struct schedule schedule;
-
-    vec_push(&sampler->processes, process_create(sampler, run->target, NULL));
-    schedule_init(&schedule, &run->options);
-    sampler->has_rounds = schedule.interval < SHORT_INTERVAL;
-    sampler->end = schedule.end;
-    sampler->start_ticks = times_now();
-    sampler->next_progress = schedule.start + PROGRESS_PAUSE;
-    run->profile->start_wall = clock_wall();
-    run->end = sample(sampler, &schedule);
-    run->profile->duration = clock_now() - schedule.start;
-    end_all(sampler);
-    finish_profile(sampler);
+    if (!sampler)
+        return;
+    vec_each (process, &sampler->processes)
+        process_destroy(*process);
+    vec_deinit(&sampler->processes);
+    table_deinit(&sampler->process_index);
+    schedule_deinit(&sampler->schedule);
     ufunc_loops_deinit(&sampler->loops);
     module_list_deinit(&sampler->modules);
-}
-
-void sampler_run(struct sampler_run *run)
-{
-    struct sampler sampler = {.run = run};
-
-    prctl(PR_SET_TIMERSLACK, 1);
-    target_raise_descriptors();
-    run->profile->with_subprocesses = run->options.subprocesses;
-    run->profile->rate = run->options.rate;
-    if (!run->options.delay || wait_for_start(run))
-        run_sampler(&sampler);
-    else
-        run->end = *run->stop ? SAMPLER_STOPPED : SAMPLER_EXITED;
+    free(sampler);
 }

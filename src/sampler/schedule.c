@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "schedule.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
-#define LONGEST_SLEEP    (200 * NS_PER_MS) /* for signals just missed and for the process\'s end */
-#define SHORTEST_SLEEP   (30 * NS_PER_US)  /* waking up takes longer */
+#include "pspy/base/cleanup.h"
+
+#define SHORTEST_SLEEP   (30 * NS_PER_US) /* waking up takes longer */
 #define ADAPT_PAUSE      (NS_PER_SECOND / 2)
 #define LONGEST_INTERVAL NS_PER_SECOND /* that it makes of a shorter one */
 #define ADAPT_TICKS      4             /* fewer say little of what one costs */
@@ -23,11 +26,19 @@ static uint64_t cpu_time(void)
     return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
 }
 
-void schedule_init(struct schedule *schedule, const struct sampler_options *options)
+static void child_set(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGCHLD);
+}
+
+void schedule_init(struct schedule *schedule, const struct sampler_options *options, int watch)
 {
     uint64_t now = clock_now();
     uint64_t interval = (uint64_t)((double)NS_PER_SECOND / options->rate);
+    sigset_t child;
 
+    child_set(&child);
     *schedule = (struct schedule){.rng = {now},
                                   .interval = interval,
                                   .wanted = interval,
@@ -35,10 +46,19 @@ void schedule_init(struct schedule *schedule, const struct sampler_options *opti
                                   .last = now,
                                   .max_overhead = options->max_overhead,
                                   .adapted = now,
-                                  .adapted_cpu = cpu_time()};
+                                  .adapted_cpu = cpu_time(),
+                                  .watch = watch,
+                                  .child = -1};
     schedule->end =
         options->duration < UINT64_MAX - now ? now + options->duration : SAMPLER_FOREVER;
     schedule->due = now + jittered(schedule);
+    if (watch >= 0)
+        schedule->child = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void schedule_deinit(struct schedule *schedule)
+{
+    cleanup_close(&schedule->child);
 }
 
 /* Ticks that come close upon each other show the same. */
@@ -49,7 +69,19 @@ uint64_t schedule_next(const struct schedule *schedule)
     return schedule->due > soonest ? schedule->due : soonest;
 }
 
-void schedule_sleep_until(uint64_t when)
+/* Whoever waits by poll must still take the signal. */
+static void wait_watching(const struct schedule *schedule, const sigset_t *child,
+                          const struct timespec *left)
+{
+    static const struct timespec now = {0, 0};
+    struct pollfd polled[] = {{.fd = schedule->watch, .events = POLLIN},
+                              {.fd = schedule->child, .events = POLLIN}};
+
+    if (ppoll(polled, sizeof(polled) / sizeof(polled[0]), left, NULL) > 0 && polled[1].revents)
+        sigtimedwait(child, NULL, &now);
+}
+
+void schedule_sleep_until(const struct schedule *schedule, uint64_t when)
 {
     uint64_t now = clock_now();
     struct timespec left;
@@ -62,24 +94,26 @@ void schedule_sleep_until(uint64_t when)
             continue;
         return;
     }
-    left = clock_timespec(when - now < LONGEST_SLEEP ? when - now : LONGEST_SLEEP);
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigtimedwait(&child, NULL, &left);
+    left =
+        clock_timespec(when - now < SCHEDULE_LONGEST_SLEEP ? when - now : SCHEDULE_LONGEST_SLEEP);
+    child_set(&child);
+    if (schedule->watch >= 0)
+        wait_watching(schedule, &child, &left);
+    else
+        sigtimedwait(&child, NULL, &left);
 }
 
-bool schedule_sleep(const struct schedule *schedule, uint64_t now)
+bool schedule_is_called(const struct schedule *schedule)
 {
-    uint64_t next = schedule_next(schedule), when = next < schedule->end ? next : schedule->end;
+    struct pollfd polled = {.fd = schedule->watch, .events = POLLIN};
 
-    schedule_sleep_until(when);
-    return when > now + LONGEST_SLEEP;
+    return schedule->watch >= 0 && poll(&polled, 1, 0) > 0;
 }
 
 void schedule_count_missed(struct schedule *schedule, struct profile *profile, uint64_t until)
 {
     while (schedule->due < until) {
-        profile->losses[LOSS_TICK_MISSED]++;
+        profile->facts.losses[LOSS_TICK_MISSED]++;
         schedule->due += jittered(schedule);
     }
 }

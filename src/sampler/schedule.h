@@ -13,6 +13,8 @@
 #include "pspy/base/clock.h"
 #include "pspy/sampler/sampler.h"
 
+#define SCHEDULE_LONGEST_SLEEP (200 * NS_PER_MS) /* for signals just missed and a process's end */
+
 struct schedule {
     struct rng rng;
     uint64_t interval; /* ns, on average */
@@ -22,15 +24,18 @@ struct schedule {
     uint64_t last; /* when the last tick was */
     double max_overhead;
     uint64_t adapted, adapted_cpu; /* when that was last looked at, and our CPU time then */
+    int watch;                     /* a descriptor whose data end a sleep; -1: none */
+    int child;                     /* with it: a signalfd of SIGCHLD */
 };
 
-/* It starts now. */
-void schedule_init(struct schedule *schedule, const struct sampler_options *options);
-/* Sleeps towards the next tick, or less long where a signal handler ran or our child ended. True
- * if that tick is still some time away. */
-bool schedule_sleep(const struct schedule *schedule, uint64_t now);
-/* The same until a moment that no schedule knows. */
-void schedule_sleep_until(uint64_t when);
+/* It starts now. `watch`: a descriptor, or -1. */
+void schedule_init(struct schedule *schedule, const struct sampler_options *options, int watch);
+void schedule_deinit(struct schedule *schedule);
+/* Sleeps towards `when`: less long where a signal handler ran, our child ended or `watch` can be
+ * read, and never much longer than a moment's silence of all of them. */
+void schedule_sleep_until(const struct schedule *schedule, uint64_t when);
+/* Whether `watch` can be read. */
+bool schedule_is_called(const struct schedule *schedule);
 uint64_t schedule_next(const struct schedule *schedule);
 /* Counts the ticks that were due before `until` and did not come. */
 void schedule_count_missed(struct schedule *schedule, struct profile *profile, uint64_t until);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "pspy/elf/image.h"
-#include "pspy/sampler/symbolize.h"
+#include "pspy/naming/namer.h"
 #include "unit/tap.h"
 
 #define FUNCTION(name, symbol)                                                                     \

@@ -4,6 +4,9 @@
 #define PSPY_ELF_DEBUGFILE_H
 
 #include <libelf.h>
+#include <stdbool.h>
+
+#include "pspy/base/strbuf.h"
 
 /*
  * Opens the regular file `path` as seen from the root directory `root_fd` (-1: our own root):
@@ -26,5 +29,8 @@ int debugfile_open(Elf *elf, const char *path, int root_fd);
  * in common (.gnu_debugaltlink): by build-id, else by name, relative to `path`, in the same places.
  */
 int debugfile_open_alt(Elf *elf, const char *path, int root_fd);
+
+/* Appends the file's build-id in hexadecimal digits. False: it has none. */
+bool debugfile_build_id(Elf *elf, struct strbuf *ret);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "pspy/base/error.h"
 #include "pspy/output/sink.h"
-#include "pspy/profile/profile.h"
+#include "pspy/profile/view.h"
 
 /* All zero are the defaults. */
 struct output_options {
@@ -22,7 +22,7 @@ struct output_format {
     const char *what;   /* completes "Wrote ...": "flame graph" */
     const char *hint;   /* how to look at it: a sentence without the file's name */
     /* Returns ERR_OK also when the sink failed: sink_commit says so. */
-    enum err (*write)(const struct profile *profile, const struct output_options *options,
+    enum err (*write)(const struct view *view, const struct output_options *options,
                       struct sink *sink, struct error *why);
 };
 

@@ -50,13 +50,13 @@ enum frame_kind {
 /* What becomes of a native frame where the interpreter's own ways are folded away (profile/view.h).
  * These numbers, too, stand in recordings. */
 enum fold_class {
-    FOLD_STAYS, /* not the interpreter's */
-    FOLD_NAMED, /* a function that Python's programmers know */
-    FOLD_PART, /* work that has a name, or a part of a named function: once where it calls itself */
-    FOLD_AWAY, /* the interpreter's way from one call to the next */
-    FOLD_START, /* where the C library starts a program or a thread */
-    FOLD_MAIN,  /* the program's main */
-    FOLD_RUN,   /* what main of the `python` command calls */
+    FOLD_STAYS, /* Python's functions, and code of all other modules */
+    FOLD_NAMED, /* the interpreter's, known to Python's programmers: stays */
+    FOLD_PART,  /* the same by a symbol: stays, but not below a frame of that very name */
+    FOLD_AWAY,  /* the interpreter's, nothing that Python's programmers know */
+    FOLD_RUN,   /* the same: what main of the `python` command calls */
+    FOLD_START, /* where the C library starts a program or a thread: goes if Python follows */
+    FOLD_MAIN,  /* main outside of the interpreter's file: goes if it only runs Python */
     FOLD_CLASSES,
 };
 
