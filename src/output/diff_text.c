@@ -15,7 +15,7 @@
 #include "pspy/base/utf8.h"
 #include "pspy/output/diff.h"
 
-#define LABEL_COLUMNS 35
+#define LABEL_COLUMNS 32
 #define LEAST_SHOWN   0.05 /* percent points: what rounds to 0.0 is no line */
 
 #define LESS  "\033[32m"
