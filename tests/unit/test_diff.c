@@ -255,6 +255,13 @@ static void test_counted(void)
 
 typedef void write_fn(const struct diff_output *output, struct sink *sink);
 
+static const struct run *flame_before, *flame_after;
+
+static void write_flame(const struct diff_output *output, struct sink *sink)
+{
+    diff_write_flamegraph(output, &flame_before->view, &flame_after->view, sink);
+}
+
 static void read_written(const struct diff_output *output, write_fn *write, struct strbuf *text)
 {
     char path[] = "/tmp/pspy-test-diff-XXXXXX";
@@ -338,6 +345,67 @@ static void test_written(void)
     end(&after);
 }
 
+/* main has run other threads, by other numbers: `old` is gone, `new` has come, f has less. */
+static void make_tree(struct run *run, int tid, int f, const char *other)
+{
+    struct view_options options = {.threads = true};
+    stack_id root;
+
+    begin(run);
+    run->profile.threads.items[0].tid = tid;
+    root = call(&run->profile, STACK_EMPTY, "main", "");
+    for (int i = 0; i < 1000; i++)
+        add(run, (uint64_t)i, NS_PER_MS,
+            i % 10 < f   ? call(&run->profile, root, "f", "")
+            : i % 10 < 9 ? call(&run->profile, root, "g", "")
+                         : call(&run->profile, root, other, ""));
+    run->profile.settled = run->profile.samples.length;
+    view_init(&run->view, &run->profile, &options);
+    view_update(&run->view);
+}
+
+/* The class of the box whose title begins so, and the title's rest. */
+static void is_box(const char *svg, const char *label, const char *wanted, const char *what)
+{
+    cleanup(strbuf_deinit) struct strbuf title = STRBUF_INIT, got = STRBUF_INIT;
+    const char *found, *group;
+
+    strbuf_addf(&title, "<title>%s ", label);
+    found = strstr(svg, title.text);
+    for (group = found; group && group > svg && strncmp(group, "<g class=\"f ", 12);)
+        group--;
+    if (found)
+        strbuf_addf(&got, "%.*s %.*s", (int)strcspn(group + 12, "\" "), group + 12,
+                    (int)strcspn(found + title.length, "<"), found + title.length);
+    tap_is_str(got.text, wanted, what);
+}
+
+static void test_flame(void)
+{
+    struct run before, after;
+    struct diff diff;
+    struct diff_output output = {.diff = &diff, .names = {"a.pspy", "b.pspy"}};
+    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+
+    make_tree(&before, 12, 7, "old");
+    make_tree(&after, 3, 4, "new");
+    flame_before = &before;
+    flame_after = &after;
+    diff_init(&diff, &before.view, &after.view);
+    read_written(&output, write_flame, &text);
+    is_box(text.text, "f (a.py)", "d3 (400 samples, 40.00%, before 70.00%)", "less than before");
+    is_box(text.text, "g (a.py)", "u3 (500 samples, 50.00%, before 20.00%)", "more than before");
+    is_box(text.text, "new (a.py)", "u3 (100 samples, 10.00%, before 0.00%)", "what has come");
+    is_box(text.text, "main (a.py)", "e0 (1,000 samples, 100.00%, before 100.00%)",
+           "the same, below the thread's root of another number");
+    is_box(text.text, "old (a.py)", "", "what is gone is not drawn");
+    tap_ok(strstr(text.text, ">10.0% of the earlier samples are in stacks that are gone<"),
+           "but said");
+    diff_deinit(&diff);
+    end(&before);
+    end(&after);
+}
+
 int main(void)
 {
     test_truth(100);
@@ -346,5 +414,6 @@ int main(void)
     test_totals();
     test_counted();
     test_written();
+    test_flame();
     return tap_done();
 }
