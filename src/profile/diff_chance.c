@@ -41,6 +41,7 @@
 #define PIECES  20 /* for a function by itself; a divisor of DIFF_BLOCKS */
 #define FREEDOM 13 /* degrees of it; odd; between those of 20 pieces and of 10 */
 #define T95     2.160
+#define T_PART  3.643 /* one time in 333 */
 #define LEVEL   0.05
 #define DRIFT   0.02
 #define FEW     5
@@ -264,5 +265,5 @@ bool diff_is_beyond(const struct diff *diff, double before, double after)
     double variance = independent_both(diff, before, after) * diff->correlation;
     double sd = sqrt(variance + drift(before, after)), change = fabs(after - before);
 
-    return PERCENT * change >= DIFF_LEAST_POINTS && change > T95 * sd;
+    return PERCENT * change >= DIFF_LEAST_POINTS && change > T_PART * sd;
 }

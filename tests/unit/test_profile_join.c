@@ -3,6 +3,7 @@
 #include "pspy/profile/join.h"
 
 #include "pspy/base/cleanup.h"
+#include "pspy/profile/view.h"
 #include "unit/tap.h"
 
 #define SECOND 1000000000ull
@@ -128,6 +129,40 @@ static void test_times(void)
     profile_deinit(&into);
 }
 
+/* The roots that a view puts above the samples tell whose they are. */
+static void test_roots(void)
+{
+    struct profile a, b, into;
+    const struct profile *const both[] = {&a, &b};
+    struct view_options options = {.threads = false};
+    struct view view;
+    cleanup(strbuf_deinit) struct strbuf label = STRBUF_INIT;
+    stack_id root;
+
+    make(&a, 12, "left", START);
+    make(&b, 12, "right", START);
+    a.processes.items[0].rank = 3;
+    add(&a, 0, call(&a, STACK_EMPTY, "f"));
+    add(&b, SECOND, call(&b, STACK_EMPTY, "f"));
+    profile_init(&into);
+    tap_ok(!join_all(&into, both, 2, NULL), "two ranks are joined");
+    view_init(&view, &into, &options);
+    view_update(&view);
+    for (size_t i = 0; i < view.samples.length; i++) {
+        root = view.stacks.items[view.samples.items[i].stack.v].parent;
+        view_label(&view, view.stacks.items[root.v].frame, &label);
+        strbuf_add_char(&label, ';');
+    }
+    tap_is_str(label.text,
+               "rank 3, process 12 on left:\"python a.py\";"
+               "rank 1, process 12 on right:\"python a.py\";",
+               "each sample stands below its own process");
+    view_deinit(&view);
+    profile_deinit(&a);
+    profile_deinit(&b);
+    profile_deinit(&into);
+}
+
 static void name_address(struct profile *profile, stack_id stack, const char *name)
 {
     frame_id names[1] = {function(profile, name)};
@@ -247,6 +282,7 @@ static void test_refused(void)
 int main(void)
 {
     test_times();
+    test_roots();
     test_stored_once();
     test_facts();
     test_refused();

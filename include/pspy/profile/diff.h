@@ -78,8 +78,8 @@ void diff_label(const struct diff *diff, const struct diff_function *function,
 /* Whether a function's own share grew by more than `points`, beyond chance. */
 bool diff_fails_above(const struct diff *diff, double points);
 
-/* For a part that has these shares of the two sides: whether they differ beyond chance, where no
- * other part is asked about. */
+/* For a part that has these shares of the two sides, such as a frame of a flame graph, of which
+ * there are hundreds: whether chance makes such a difference less often than once in 300 parts. */
 bool diff_is_beyond(const struct diff *diff, double before, double after);
 
 #endif
