@@ -41,6 +41,11 @@ static inline bool is_python(enum frame_kind kind)
 {
     return kind <= FRAME_SITE;
 }
+/* For orders in which the larger one comes first. */
+static inline int compare_weights(uint64_t a, uint64_t b)
+{
+    return (a < b) - (a > b);
+}
 
 const struct view_frame *stack_frame(const struct making *making, uint32_t stack);
 uint32_t stack_function(const struct making *making, uint32_t stack);
@@ -51,7 +56,7 @@ void pairs_add(struct pairs *pairs, uint32_t of, uint32_t by, const struct amoun
 void pairs_finish(struct pairs *pairs, const struct share_base *base, breakdown_parts *ret);
 /* Numbers functions and lines in the order of their names: breakdown_names.c. */
 void number_frames(struct making *making);
-/* breakdown_tree.c */
+void add_waits(struct making *making);
 void make_tree(struct making *making);
 
 #endif
