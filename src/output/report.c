@@ -82,7 +82,7 @@ void report_add_wait(const struct breakdown_wait *wait, struct strbuf *ret)
     else if (call)
         strbuf_addf(ret, "in %s", call);
     else
-        strbuf_add_text(ret, "for something else");
+        strbuf_add_text(ret, "blocked");
 }
 
 void report_add_thread(const struct report *report, const struct breakdown_wait *wait,

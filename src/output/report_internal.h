@@ -75,7 +75,7 @@ size_t report_next_called(const struct report *report, size_t at);
 
 /* Appends "21.0 % (19.6-22.5)". */
 void report_add_share(const struct report *report, const struct amount *amount, struct strbuf *ret);
-/* Appends what a thread waits for: "for the GIL", "in futex". */
+/* Appends what a thread waits for: "for the GIL", "in futex"; "blocked" where that is unknown. */
 void report_add_wait(const struct breakdown_wait *wait, struct strbuf *ret);
 /* Appends the name of a wait's thread. */
 void report_add_thread(const struct report *report, const struct breakdown_wait *wait,

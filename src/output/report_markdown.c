@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report as Markdown: sections under fixed headings, ASCII but for names and source text. Cells
- * hold text of other programs; nothing in it is read as Markdown or HTML.
+ * The report as Markdown: sections under fixed headings, ASCII but for names and source text. Text
+ * of other programs stands in code spans, where nothing is read as Markdown or HTML.
  */
 #include <string.h>
 
@@ -16,38 +16,35 @@
 static void add_escaped(struct strbuf *ret, const char *text)
 {
     for (; *text; text++) {
-        if (strchr("\\`*_{}[]<>()#+!|&~$^=@", *text))
+        if (strchr("\\`*_[]<>#|&~$", *text))
             strbuf_add_char(ret, '\\');
         strbuf_add_char(ret, *text);
     }
 }
 
-static void add_cell(struct strbuf *ret, const char *text)
-{
-    cleanup(strbuf_deinit) struct strbuf clean = STRBUF_INIT;
-
-    report_add_clean(&clean, text);
-    add_escaped(ret, clean.text);
-}
-
-/* As code: between more backticks than stand together in it. A pipe would end the cell. */
+/* As code, in which nothing is read: between more backticks than stand together in it. A pipe would
+ * end the cell. */
 static void add_code(struct strbuf *ret, const char *text)
 {
+    cleanup(strbuf_deinit) struct strbuf clean = STRBUF_INIT;
     size_t most = 0, run = 0;
 
-    for (const char *at = text; *at; at++) {
+    if (!*text)
+        return;
+    report_add_clean(&clean, text);
+    for (const char *at = clean.text; *at; at++) {
         run = *at == '`' ? run + 1 : 0;
         most = run > most ? run : most;
     }
     for (size_t i = 0; i <= most; i++)
         strbuf_add_char(ret, '`');
-    strbuf_add_char(ret, ' ');
-    for (; *text; text++) {
-        if (*text == '|')
-            strbuf_add_char(ret, '\\');
-        strbuf_add_char(ret, *text);
+    strbuf_add_text(ret, most ? " " : "");
+    for (const char *at = clean.text; *at; at++) {
+        if (*at == '|') /* a backslash before it would escape the escape */
+            strbuf_add_text(ret, at > clean.text && at[-1] == '\\' ? " \\" : "\\");
+        strbuf_add_char(ret, *at);
     }
-    strbuf_add_char(ret, ' ');
+    strbuf_add_text(ret, most ? " " : "");
     for (size_t i = 0; i <= most; i++)
         strbuf_add_char(ret, '`');
 }
@@ -63,9 +60,14 @@ static void add_share(const struct report *report, const struct amount *amount, 
 
 static void add_file(const struct report_place *place, struct strbuf *ret)
 {
-    add_cell(ret, place->file);
-    if (*place->file && place->line)
-        strbuf_addf(ret, ":%u", place->line);
+    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+
+    if (!*place->file)
+        return;
+    strbuf_add_text(&text, place->file);
+    if (place->line)
+        strbuf_addf(&text, ":%u", place->line);
+    add_code(ret, text.text);
 }
 
 static void add_function_file(const struct report_place *place, struct strbuf *ret)
@@ -130,8 +132,10 @@ static void add_callees(const struct report *report, const struct breakdown_line
 
         add_share(report, &part->amount, ret);
         strbuf_add_text(ret, "| | in ");
-        add_cell(ret,
-                 part->by == BREAKDOWN_NONE ? "itself" : report_function(report, part->by).name);
+        if (part->by == BREAKDOWN_NONE)
+            strbuf_add_text(ret, "itself");
+        else
+            add_code(ret, report_function(report, part->by).name);
         strbuf_add_text(ret, " | |\n");
     }
     if (rest.rows) {
@@ -157,7 +161,7 @@ static void add_lines(struct report *report, struct strbuf *ret)
         strbuf_add_text(ret, "| ");
         add_file(&place, ret);
         strbuf_add_text(ret, " | ");
-        add_cell(ret, place.name);
+        add_code(ret, place.name);
         strbuf_add_text(ret, " | ");
         add_source(report, &place, ret);
         strbuf_add_text(ret, " |\n");
@@ -184,7 +188,7 @@ static void add_functions(const struct report *report, struct strbuf *ret)
         add_share(report, &function->self, ret);
         add_share(report, &function->total, ret);
         strbuf_add_text(ret, "| ");
-        add_cell(ret, place.name);
+        add_code(ret, place.name);
         strbuf_add_text(ret, " | ");
         add_function_file(&place, ret);
         strbuf_add_text(ret, " |\n");
@@ -247,7 +251,7 @@ static void add_waits(const struct report *report, struct strbuf *ret)
     for (size_t i = 0; i < report->shape.waits && i < breakdown->waits.length; i++) {
         const struct breakdown_wait *wait = &breakdown->waits.items[i];
         cleanup(strbuf_deinit) struct strbuf thread = STRBUF_INIT, what = STRBUF_INIT;
-        struct report_place place = {.name = "", .file = ""};
+        struct report_place place = {.name = NULL, .file = ""};
 
         report_add_thread(report, wait, &thread);
         report_add_wait(wait, &what);
@@ -257,11 +261,12 @@ static void add_waits(const struct report *report, struct strbuf *ret)
             strbuf_addf(ret, "| %.2f | ", (double)wait->amount.ns / (double)NS_PER_SECOND);
         else
             strbuf_addf(ret, "| %llu | ", (unsigned long long)wait->amount.samples);
-        add_escaped(ret, thread.text);
+        add_code(ret, thread.text);
         strbuf_addf(ret, " | %s | ", what.text);
         add_file(&place, ret);
         strbuf_add_text(ret, " | ");
-        add_cell(ret, place.name);
+        if (place.name)
+            add_code(ret, place.name);
         strbuf_add_text(ret, " |\n");
     }
     if (breakdown->waits.length > report->shape.waits)
@@ -278,13 +283,14 @@ static void add_caller_rows(const struct report *report, const struct breakdown_
 
     for (uint32_t i = 0; i < shown; i++) {
         const struct breakdown_part *part = &parts->items[function->first_part + i];
-        struct report_place place = {.name = "(no caller)", .file = ""};
+        struct report_place place = {.name = NULL, .file = ""};
 
         if (part->by != BREAKDOWN_NONE)
             place = report_line(report, part->by);
         add_share(report, &part->amount, ret);
-        strbuf_add_text(ret, "| | ");
-        add_cell(ret, place.name);
+        strbuf_add_text(ret, place.name ? "| | " : "| | (no caller)");
+        if (place.name)
+            add_code(ret, place.name);
         strbuf_add_text(ret, " | ");
         add_file(&place, ret);
         strbuf_add_text(ret, " |\n");
@@ -311,7 +317,7 @@ static void add_callers(const struct report *report, struct strbuf *ret)
 
         add_share(report, &function->self, ret);
         strbuf_add_text(ret, "| ");
-        add_cell(ret, report_function(report, breakdown->hot_functions.items[at]).name);
+        add_code(ret, report_function(report, breakdown->hot_functions.items[at]).name);
         strbuf_add_text(ret, " | | |\n");
         add_caller_rows(report, function, ret);
         at = report_next_called(report, at + 1);

@@ -58,6 +58,11 @@ static void add_words(struct strbuf *ret, const char *sentence, size_t length)
         cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
         size_t columns;
 
+        /* "37.0 % (34.1-40.0)" stays together. */
+        while (space && (space[1] == '%' || space[1] == '(')) {
+            space = memchr(space + 1, ' ', length - (size_t)(space + 1 - sentence));
+            word = space ? (size_t)(space - sentence) : length;
+        }
         strbuf_add(&text, sentence, word);
         columns = utf8_count(text.text);
         if (column && column + 1 + columns > COLUMNS) {
@@ -122,29 +127,61 @@ static void add_rest(const struct report *report, struct report_rest rest, const
 /* ---- names -------------------------------------------------------------------------------------
  */
 
-/* "model.py:47  Model.step"; a name whose file is known only by its module: "np.add (umath.so)". */
-static void add_line_name(const struct report_place *place, struct strbuf *ret)
+/* The file, cut at its beginning to fit into so many columns. */
+static void add_file(struct strbuf *ret, const char *file, size_t columns)
 {
-    if (*place->file && place->line) {
-        report_add_clean(ret, place->file);
-        strbuf_addf(ret, ":%u  ", place->line);
-        report_add_clean(ret, place->name);
-        return;
+    cleanup(strbuf_deinit) struct strbuf clean = STRBUF_INIT;
+    const char *at;
+    size_t count;
+
+    report_add_clean(&clean, file);
+    at = clean.text;
+    count = utf8_count(at);
+    if (count > columns) {
+        strbuf_add_text(ret, "...");
+        for (size_t i = columns > 3 ? columns - 3 : 0; count > i; count--)
+            utf8_next(&at);
     }
-    report_add_clean(ret, place->name);
-    if (*place->file) {
-        strbuf_add_text(ret, " (");
-        report_add_clean(ret, place->file);
-        strbuf_add_char(ret, ')');
-    }
+    strbuf_add_text(ret, at);
 }
 
-static void add_function_name(const struct report_place *place, struct strbuf *ret)
+static void add_name(struct strbuf *ret, const char *name, size_t columns)
 {
-    struct report_place whole = *place;
+    cleanup(strbuf_deinit) struct strbuf clean = STRBUF_INIT;
 
-    whole.line = 0;
-    add_line_name(&whole, ret);
+    report_add_clean(&clean, name);
+    add_fit(ret, clean.text, columns);
+}
+
+/* "step (model.py)": both can still be told when they are long. */
+static void add_function_name(const struct report_place *place, size_t columns, struct strbuf *ret)
+{
+    cleanup(strbuf_deinit) struct strbuf file = STRBUF_INIT;
+
+    if (*place->file) {
+        strbuf_add_text(&file, " (");
+        add_file(&file, place->file, columns / 2);
+        strbuf_add_char(&file, ')');
+    }
+    add_name(ret, place->name, columns - utf8_count(file.text));
+    strbuf_add_text(ret, file.text);
+}
+
+/* "model.py:47  step"; the name is the first to be cut. */
+static void add_line_name(const struct report_place *place, size_t columns, struct strbuf *ret)
+{
+    cleanup(strbuf_deinit) struct strbuf file = STRBUF_INIT;
+    size_t count;
+
+    if (!*place->file || !place->line) {
+        add_function_name(place, columns, ret);
+        return;
+    }
+    add_file(&file, place->file, columns / 2);
+    strbuf_addf(&file, ":%u  ", place->line);
+    count = utf8_count(file.text);
+    strbuf_add_text(ret, file.text);
+    add_name(ret, place->name, columns > count ? columns - count : 0);
 }
 
 /* What a row calls, or who calls it. */
@@ -163,9 +200,9 @@ static void add_parts(const struct report *report, const breakdown_parts *parts,
             place = are_lines ? report_line(report, part->by) : report_function(report, part->by);
         strbuf_addf(&text, "  %s ", word);
         if (are_lines)
-            add_line_name(&place, &text);
+            add_line_name(&place, COLUMNS - NAME_START - text.length, &text);
         else
-            add_function_name(&place, &text);
+            add_function_name(&place, COLUMNS - NAME_START - text.length, &text);
         add_row(report, &part->amount, text.text, ret);
     }
     if (shown < count && shown) {
@@ -209,7 +246,7 @@ static void add_lines(struct report *report, struct strbuf *ret)
         struct report_place place = report_line(report, index);
         cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
 
-        add_line_name(&place, &text);
+        add_line_name(&place, COLUMNS - NAME_START, &text);
         add_row(report, &line->self, text.text, ret);
         add_source(report, &place, ret);
         add_parts(report, &breakdown->callees, line->first_part, line->parts, false, ret);
@@ -234,8 +271,8 @@ static void add_functions(const struct report *report, struct strbuf *ret)
             break;
         add_columns(report, &function->self, ret);
         add_columns(report, &function->total, ret);
-        add_function_name(&place, &text);
-        add_fit(ret, text.text, COLUMNS - 2 * NAME_START);
+        add_function_name(&place, COLUMNS - 2 * NAME_START, &text);
+        strbuf_add_text(ret, text.text);
         strbuf_add_char(ret, '\n');
     }
     add_rest(report, report_rest_of_functions(report), "function", "functions", ret);
@@ -251,7 +288,7 @@ static void add_node(const struct report *report, const struct breakdown_node *n
     cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
 
     strbuf_addf(&text, "%*s", (int)(2 * steps), "");
-    add_function_name(&place, &text);
+    add_function_name(&place, COLUMNS - NAME_START - text.length, &text);
     add_row(report, &node->total, text.text, ret);
     for (uint32_t i = 0; i < shown; i++) {
         const struct breakdown_part *part = &breakdown->folded.items[node->first_part + i];
@@ -261,7 +298,7 @@ static void add_node(const struct report *report, const struct breakdown_node *n
         place = report_function(report, part->by);
         strbuf_reset(&text);
         strbuf_addf(&text, "%*sin ", (int)(2 * steps + 2), "");
-        add_function_name(&place, &text);
+        add_function_name(&place, COLUMNS - NAME_START - text.length, &text);
         add_row(report, &part->amount, text.text, ret);
     }
 }
@@ -299,7 +336,7 @@ static void add_waits(const struct report *report, struct strbuf *ret)
             struct report_place place = report_line(report, wait->line);
 
             strbuf_add_text(&text, ", ");
-            add_line_name(&place, &text);
+            add_line_name(&place, COLUMNS / 2, &text);
         }
         add_fit(ret, text.text, COLUMNS);
         strbuf_add_char(ret, '\n');
@@ -322,7 +359,7 @@ static void add_callers(const struct report *report, struct strbuf *ret)
         struct report_place place = report_function(report, index);
         cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
 
-        add_function_name(&place, &text);
+        add_function_name(&place, COLUMNS - NAME_START, &text);
         add_row(report, &function->self, text.text, ret);
         add_parts(report, &breakdown->callers, function->first_part, function->parts, true, ret);
         at = report_next_called(report, at + 1);

@@ -286,7 +286,7 @@ void report_add_missing(const struct report *report, struct strbuf *ret)
     /* What was asked for is known of pspy's own recordings. */
     if (facts->ticks) {
         add_python(profile, ret);
-        if (!facts->idle)
+        if (!facts->idle && !report->breakdown.waited[STATE_BLOCKED].samples)
             strbuf_add_text(ret, "Waiting threads were not recorded (record -i does).\n");
         if (facts->gil)
             strbuf_add_text(ret, "Only threads with the GIL were recorded, as asked.\n");
