@@ -306,7 +306,6 @@ static void add_node(const struct report *report, const struct breakdown_node *n
 static void add_tree(const struct report *report, struct strbuf *ret)
 {
     struct report_rest rest = report_rest_of_tree(report);
-    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
 
     add_heading(report, "Where the time goes (branches of 2 % or more)", ret);
     vec_each (node, &report->breakdown.tree)

@@ -330,6 +330,7 @@ static void test_width(void)
 {
     cleanup(cleanup_free) char *text = NULL;
     size_t widest = 0;
+    bool numbered = false;
     char name[300];
 
     memset(name, 'x', sizeof(name) - 1);
@@ -339,13 +340,16 @@ static void test_width(void)
     add(push(push(STACK_EMPTY, (struct made_frame){FRAME_PYTHON, name, "/a/b.py", 3}),
              (struct made_frame){FRAME_NATIVE, name, "/a/b.so", 0}),
         10, RUNS);
+    add(push(STACK_EMPTY, (struct made_frame){FRAME_PYTHON, "f", name, 123}), 20, RUNS);
     add(STACK_EMPTY, 3, (struct sample){.state = STATE_GIL});
     text = text_of((struct report_options){.top = 0});
     for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
         widest = utf8_count(line) > widest ? utf8_count(line) : widest;
+        numbered = numbered || strstr(line, "xx:123  f");
     }
     tap_ok(widest <= 80, "no line is wider than 80 columns");
+    tap_ok(numbered, "a long path is cut before its line's number");
 }
 
 static void test_order(void)
@@ -692,7 +696,7 @@ static void make_hostile(void)
     profile.facts.title = profile_string(&profile, "x\n# y\033]0;z\a <img src=q>");
     profile.threads.items[0].name = profile_string(&profile, "t\033[2J|t");
     put("hostile.py", "first\na | b ``c`` \033[31m <b> \xe2\x80\xae \xff\n");
-    add(push(STACK_EMPTY, (struct made_frame){FRAME_PYTHON, "f|g`\033[1m\xc2\x9b<script>\n```\n",
+    add(push(STACK_EMPTY, (struct made_frame){FRAME_PYTHON, "f|g`\\|\033[1m\xc2\x9b<script>\n```\n",
                                               in_room("hostile.py"), 2}),
         5, RUNS);
     add(push(STACK_EMPTY,
@@ -712,13 +716,14 @@ static void test_hostile(void)
     markdown = text_of((struct report_options){.format = REPORT_MARKDOWN});
     tap_ok(!has_control(markdown), "nor in Markdown");
     has(markdown, "| ```` f\\|g`", "pipes are escaped, backticks are between more of them");
+    has(markdown, "|g`\\ \\|", "a backslash does not turn that around");
     has(markdown, "\\<img src=q\\>", "no HTML in the title");
     has_not(markdown, "\n# y", "no headings");
     has(markdown, "``` a \\| b ``c`` ", "so is source text");
     make_hostile();
     json = json_of((struct report_options){.top = 0});
-    tap_is_str(text_at(item_at(json, "lines", 0), "function"), "f|g`\033[1m\xc2\x9b<script>\n```\n",
-               "JSON keeps names as they are");
+    tap_is_str(text_at(item_at(json, "lines", 0), "function"),
+               "f|g`\\|\033[1m\xc2\x9b<script>\n```\n", "JSON keeps names as they are");
     cJSON_Delete(json);
 }
 
