@@ -435,15 +435,15 @@ enum err breakdown_init(struct breakdown *breakdown, const struct view *view,
     enum err err;
 
     *breakdown = (struct breakdown){.base = {.draws = 0}};
-    number_frames(&making);
+    breakdown_number_frames(&making);
     err = place_stacks(&making, why);
     if (err == ERR_OK) {
         add_samples(&making);
         add_rows(&making);
         add_totals(&making);
-        add_waits(&making);
+        breakdown_add_waits(&making);
         order_rows(&making);
-        make_tree(&making);
+        breakdown_add_tree(&making);
     }
     free(making.function_of);
     free(making.line_of);

@@ -55,8 +55,8 @@ void pairs_add(struct pairs *pairs, uint32_t of, uint32_t by, const struct amoun
 /* Hands the parts over, in the order of rows, then of amounts, then of names. */
 void pairs_finish(struct pairs *pairs, const struct share_base *base, breakdown_parts *ret);
 /* Numbers functions and lines in the order of their names: breakdown_names.c. */
-void number_frames(struct making *making);
-void add_waits(struct making *making);
-void make_tree(struct making *making);
+void breakdown_number_frames(struct making *making);
+void breakdown_add_waits(struct making *making);
+void breakdown_add_tree(struct making *making);
 
 #endif

@@ -105,7 +105,7 @@ static void number_lines(struct making *making, numbered_frames *frames)
     }
 }
 
-void number_frames(struct making *making)
+void breakdown_number_frames(struct making *making)
 {
     numbered_frames frames = VEC_INIT;
     size_t count = making->view->frames.length;

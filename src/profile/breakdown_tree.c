@@ -243,7 +243,7 @@ static void place_folded(struct tree *tree, const uint32_t *placed)
     }
 }
 
-void make_tree(struct making *making)
+void breakdown_add_tree(struct making *making)
 {
     struct tree tree = {.making = making};
     uint32_t *placed;

@@ -47,7 +47,8 @@ static void add_wait(struct making *making, const struct sample *sample, struct 
 static int compare_waits(const void *left, const void *right, void *context)
 {
     const struct breakdown_wait *a = left, *b = right;
-    const struct profile *profile = context;
+    const struct making *making = context;
+    const struct profile *profile = making->view->profile;
     const struct profile_thread *threads = profile->threads.items;
     int order = compare_weights(a->amount.ns, b->amount.ns);
 
@@ -65,7 +66,7 @@ static int compare_waits(const void *left, const void *right, void *context)
     return order ? order : (a->line > b->line) - (a->line < b->line);
 }
 
-void add_waits(struct making *making)
+void breakdown_add_waits(struct making *making)
 {
     const struct view *view = making->view;
     struct breakdown *breakdown = making->breakdown;
@@ -78,10 +79,7 @@ void add_waits(struct making *making)
             (!making->options->focus || making->places[sample->stack.v].focus))
             add_wait(making, sample, &index);
     table_deinit(&index);
-    if (breakdown->waits.length) {
-        struct profile *profile = (struct profile *)(uintptr_t)view->profile;
-
+    if (breakdown->waits.length)
         qsort_r(breakdown->waits.items, breakdown->waits.length, sizeof(breakdown->waits.items[0]),
-                compare_waits, profile);
-    }
+                compare_waits, making);
 }
