@@ -118,8 +118,8 @@ $(BUILD)/obj/%.o: src/%.c $(BUILD)/flags | $(BUILD)/libraries
 $(BUILD)/syscall_names.h: $(BUILD)/flags | $(BUILD)/libraries
 	$(Q)echo '#include <sys/syscall.h>' | $(CC) $(CPPFLAGS) -E -dM -x c - | \
 	    sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/[SYS_\1] = "\1",/p' | sort >$@
-$(BUILD)/obj/target/syscalls.o: $(BUILD)/syscall_names.h
-$(BUILD)/obj/target/syscalls.o: private PSPY_CPPFLAGS += -I$(BUILD)
+$(BUILD)/obj/base/syscalls.o: $(BUILD)/syscall_names.h
+$(BUILD)/obj/base/syscalls.o: private PSPY_CPPFLAGS += -I$(BUILD)
 
 # .incbin leaves no trace in the dependency file: an assembly source depends on all the viewer's files.
 $(BUILD)/obj/%.o: src/%.S $(VIEWER_FILES) $(BUILD)/flags | $(BUILD)/libraries

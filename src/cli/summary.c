@@ -8,8 +8,8 @@
 
 #include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
+#include "pspy/base/syscalls.h"
 #include "pspy/profile/query.h"
-#include "pspy/target/syscalls.h"
 
 #define HOTTEST        5
 #define CALLS          1024 /* more than there are */

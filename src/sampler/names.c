@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "paths.h"
 #include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
+#include "pspy/profile/paths.h"
 
 #define NUMPY             "_multiarray_umath." /* the library that holds its ufuncs */
 #define FIRST_LOOPS_PAUSE (50 * NS_PER_MS)

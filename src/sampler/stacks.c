@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From captures to samples: unwinding, merging and interning, while the threads run on. */
 #include "internal.h"
-#include "paths.h"
+#include "pspy/profile/paths.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sampler/fold.h on stacks that are made up. */
-#include "../../src/sampler/fold.h"
+#include "../../src/naming/fold.h"
 
 #include "unit/tap.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names as their programmers wrote them. */
-#ifndef PSPY_ELF_DEMANGLE_H
-#define PSPY_ELF_DEMANGLE_H
+#ifndef PSPY_NAMING_DEMANGLE_H
+#define PSPY_NAMING_DEMANGLE_H
 
 #include "pspy/base/strbuf.h"
 

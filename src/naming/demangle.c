@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "pspy/elf/demangle.h"
+#include "pspy/naming/demangle.h"
 
 #include <ctype.h>
 #include <libiberty/demangle.h>

@@ -16,7 +16,7 @@
  * mod.update_all, whose wrapper is number 7, or the first function `all` within mod.update. A
  * wrapper is never the first, and a body's wrapper tells which it is.
  */
-#include "pspy/elf/cython.h"
+#include "pspy/naming/cython.h"
 
 #include <ctype.h>
 #include <stdlib.h>

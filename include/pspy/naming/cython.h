@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Cython: what its compiler made of names and lines. */
-#ifndef PSPY_ELF_CYTHON_H
-#define PSPY_ELF_CYTHON_H
+#ifndef PSPY_NAMING_CYTHON_H
+#define PSPY_NAMING_CYTHON_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names of code that was made at run time. */
-#ifndef PSPY_SAMPLER_JITNAMES_H
-#define PSPY_SAMPLER_JITNAMES_H
+#ifndef PSPY_NAMING_JITNAMES_H
+#define PSPY_NAMING_JITNAMES_H
 
 #include "pspy/base/strbuf.h"
 #include "pspy/target/module.h"

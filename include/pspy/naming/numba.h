@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names of the functions that Numba compiles. */
-#ifndef PSPY_ELF_NUMBA_H
-#define PSPY_ELF_NUMBA_H
+#ifndef PSPY_NAMING_NUMBA_H
+#define PSPY_NAMING_NUMBA_H
 
 #include <stdbool.h>
 

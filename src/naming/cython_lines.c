@@ -21,8 +21,8 @@
 
 #include "pspy/base/cleanup.h"
 #include "pspy/base/vec.h"
-#include "pspy/elf/cython.h"
 #include "pspy/elf/debugfile.h"
+#include "pspy/naming/cython.h"
 
 #define SIZE_LIMIT  (64u << 20) /* of a C file; SciPy's largest has 3 MB */
 #define FOLDERS     8           /* above the C file's, in which a .pyx file is looked for */

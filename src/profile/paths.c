@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "paths.h"
+#include "pspy/profile/paths.h"
 
 #include <ctype.h>
 #include <string.h>

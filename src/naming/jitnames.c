@@ -15,9 +15,9 @@
 #include <string.h>
 
 #include "pspy/base/cleanup.h"
-#include "pspy/elf/demangle.h"
-#include "pspy/elf/numba.h"
 #include "pspy/elf/symtab.h"
+#include "pspy/naming/demangle.h"
+#include "pspy/naming/numba.h"
 
 /* The function that a loop stands in. */
 struct owner {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "pspy/target/syscalls.h"
+#include "pspy/base/syscalls.h"
 
 #include <stddef.h>
 #include <sys/syscall.h>

@@ -14,7 +14,7 @@
  * A function may be called x_2d: so only what cannot be meant otherwise is decoded, <locals> and
  * its like, and in types everything.
  */
-#include "pspy/elf/numba.h"
+#include "pspy/naming/numba.h"
 
 #include <ctype.h>
 #include <libiberty/demangle.h>

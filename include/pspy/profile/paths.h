@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* File names as labels show them. */
-#ifndef PSPY_SAMPLER_PATHS_H
-#define PSPY_SAMPLER_PATHS_H
+#ifndef PSPY_PROFILE_PATHS_H
+#define PSPY_PROFILE_PATHS_H
 
 #include "pspy/profile/profile.h"
 

@@ -4,10 +4,6 @@
  * rules below are the rest: work that has no Python name but an everyday one (a dict lookup), and
  * functions to which a method's own function jumps, so that its frame is gone. All else in the
  * interpreter's file is the way from one to the next, and goes.
- *
- * Then the stacks, one pass over their tree. Whether a program's first frames go is known only when
- * it is seen what they call: until then a node's folded stack is empty, and its whole one stays at
- * hand, because the tree is only added to.
  */
 #include "fold.h"
 
@@ -140,91 +136,4 @@ enum fold_class fold_other(const char *symbol, const char *file)
     if (is_among(starts, COUNT(starts), symbol))
         return FOLD_START;
     return strcmp(symbol, "main") == 0 ? FOLD_MAIN : FOLD_STAYS;
-}
-
-/* ---- stacks ---- */
-
-enum fold_state {
-    AT_START, /* nothing but the C library's start so far */
-    AT_MAIN,  /* and main */
-    BEGUN,
-};
-
-struct folded {
-    stack_id stack;
-    uint8_t state;  /* enum fold_state */
-    bool has_frame; /* more than markers are left */
-};
-
-struct folding {
-    struct profile *profile;
-    const fold_classes *classes;
-    struct folded *nodes; /* by stack, as far as there were any before */
-};
-
-static enum fold_class class_of(const struct folding *folding, frame_id frame)
-{
-    return frame.v < folding->classes->length ? folding->classes->items[frame.v] : FOLD_STAYS;
-}
-
-/* Whether `stack` ends with a frame of the name that `frame` has. */
-static bool ends_with_name(const struct profile *profile, stack_id stack, frame_id frame)
-{
-    return stack.v != STACK_EMPTY.v &&
-           profile_frame_info(profile, profile->stacks.items[stack.v].frame)->name.v ==
-               profile_frame_info(profile, frame)->name.v;
-}
-
-static struct folded add(const struct folding *folding, struct folded to, frame_id frame)
-{
-    enum fold_class class = class_of(folding, frame);
-    bool goes = class == FOLD_AWAY || class == FOLD_RUN ||
-                (class == FOLD_PART && ends_with_name(folding->profile, to.stack, frame));
-
-    if (goes)
-        return to;
-    to.stack = profile_stack(folding->profile, to.stack, frame);
-    to.has_frame |= profile_frame_info(folding->profile, frame)->kind < FRAME_MARKER;
-    return to;
-}
-
-/* A stack of which only the start is known so far, and what that calls. */
-static struct folded leave_start(const struct folding *folding, stack_id start, frame_id frame)
-{
-    const struct frame_info *info = profile_frame_info(folding->profile, frame);
-    enum fold_class class = class_of(folding, frame);
-    struct folded node = folding->nodes[start.v];
-    bool is_python, is_empty = start.v == STACK_EMPTY.v || start.v == node.stack.v;
-
-    if (info->kind >= FRAME_MARKER)
-        return add(folding, node, frame);
-    if (class == FOLD_START || class == FOLD_MAIN || (class == FOLD_AWAY && is_empty)) {
-        node.state = class == FOLD_MAIN ? AT_MAIN : AT_START;
-        return node;
-    }
-    is_python = info->kind <= FRAME_SITE;
-    if (node.state == AT_MAIN ? class != FOLD_RUN : class == FOLD_STAYS && !is_python) {
-        node.stack = start;
-        node.has_frame = true;
-    }
-    node.state = BEGUN;
-    return add(folding, node, frame);
-}
-
-void fold_stacks(struct profile *profile, const fold_classes *classes)
-{
-    size_t count = profile->stacks.length;
-    struct folding folding = {profile, classes, xcalloc(count, sizeof(struct folded))};
-
-    for (size_t i = 1; i < count; i++) { /* a parent comes before its children */
-        struct stack_node node = profile->stacks.items[i];
-        const struct folded *parent = &folding.nodes[node.parent.v];
-
-        folding.nodes[i] = parent->state == BEGUN ? add(&folding, *parent, node.frame)
-                                                  : leave_start(&folding, node.parent, node.frame);
-    }
-    vec_each (sample, &profile->samples)
-        if (folding.nodes[sample->stack.v].has_frame)
-            sample->stack = folding.nodes[sample->stack.v].stack;
-    free(folding.nodes);
 }
