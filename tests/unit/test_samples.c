@@ -95,8 +95,8 @@ static void test_changes(void)
     size_t wrong = 0;
 
     profile_init(&profile);
-    stays = profile_add_thread(&profile, profile_add_process(&profile, 1, "stays"), 1);
-    goes = profile_add_thread(&profile, profile_add_process(&profile, 2, "goes"), 2);
+    stays = profile_add_thread(&profile, profile_add_process(&profile, 1), 1);
+    goes = profile_add_thread(&profile, profile_add_process(&profile, 2), 2);
     for (size_t i = 0; i < 400000; i++)
         profile_add_sample(&profile, &(struct sample){.time = i, .thread = i % 4 ? stays : goes});
     tap_ok(profile.samples.filed > 0, "a part is in the file");
