@@ -121,7 +121,7 @@ static enum err open_target(struct recording *recording, struct error *why)
     return err;
 }
 
-static struct sampler_options sampler_options(const struct record_options *options)
+static struct sampler_options asked_options(const struct record_options *options)
 {
     return (struct sampler_options){
         .rate = options->rate,
@@ -227,36 +227,42 @@ static void update_recordings(struct recording *recording)
 
 static void show_progress(struct recording *recording)
 {
-    struct sampler_progress seen = sampler_progress(recording->sampler);
+    struct sampler_progress seen;
 
-    if (seen.elapsed)
+    sampler_progress(recording->sampler, &seen);
+    if (seen.has_begun)
         progress_show(&recording->progress, &seen);
 }
 
 static void run_sampler(struct recording *recording)
 {
+    uint64_t due = clock_now() + STEP;
+    enum sampler_event event;
+
     update_recordings(recording);
-    while (sampler_next(recording->sampler, clock_now() + STEP) != SAMPLER_ENDED) {
-        if (signals_snapshot) {
+    while ((event = sampler_next(recording->sampler, due)) != SAMPLER_ENDED) {
+        if (event == SAMPLER_READY) {
             signals_snapshot = 0;
             take_snapshot(recording);
+            continue;
         }
         show_progress(recording);
         update_recordings(recording);
+        due = clock_now() + STEP;
     }
 }
 
 static void sample(struct recording *recording)
 {
     struct sampler_setup setup = {
-        .options = sampler_options(recording->options),
+        .options = asked_options(recording->options),
         .target = &recording->target,
         .waiter = &recording->waiter,
         .strangers = &recording->strangers,
         .profile = &recording->profile,
         .stop = &signals_stop,
         .wake = &signals_snapshot,
-        .watch = -1,
+        .watch_fd = -1,
     };
 
     set_title(recording);
@@ -392,8 +398,10 @@ static int record(struct recording *recording)
     if (err == ERR_OK) {
         sample(recording);
     } else if (ended_at_once(recording, err)) {
+        struct sampler_options asked = asked_options(recording->options);
+
+        sampler_note_options(&recording->profile, &asked);
         recording->profile.facts.end = RECORDING_EXITED;
-        recording->profile.facts.rate = recording->options->rate;
         set_title(recording);
     } else {
         command_fail(&why);

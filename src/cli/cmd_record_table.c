@@ -16,6 +16,7 @@ static const struct choice formats[] = {
     {"flamegraph", "for a browser (.svg and other names)"},
     {"speedscope", "for speedscope.app (.json)"},
     {"raw", "one folded stack a line (.txt, .folded)"},
+    {"report", "what to know of it, in Markdown (.md)"},
     {"pspy", "the recording itself, for pspy convert and report (.pspy)"},
     {"chrometrace", "for ui.perfetto.dev (only by -f)"},
     {NULL, NULL},

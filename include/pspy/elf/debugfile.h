@@ -33,7 +33,4 @@ int debugfile_open(Elf *elf, const char *path, int root_fd);
  */
 int debugfile_open_alt(Elf *elf, const char *path, int root_fd);
 
-/* Appends the file's build-id in hexadecimal digits. False: it has none. */
-bool debugfile_build_id(Elf *elf, struct strbuf *ret);
-
 #endif
