@@ -27,8 +27,8 @@ static const struct {
     const char *suffix;
     const char *format;
 } suffixes[] = {
-    {".svg", "flamegraph"}, {".json", "speedscope"}, {".txt", "raw"},
-    {".folded", "raw"},     {".collapsed", "raw"},   {".pspy", "pspy"},  {".md", "report"},
+    {".svg", "flamegraph"}, {".json", "speedscope"}, {".txt", "raw"},   {".folded", "raw"},
+    {".collapsed", "raw"},  {".pspy", "pspy"},       {".md", "report"},
 };
 
 const struct output_format *output_format_by_name(const char *name)
