@@ -387,8 +387,7 @@ static const char *const sections[] = {
     "that place.\n"
     "So it does where a file unpacks to more than 96 MB of tables and 1 kB for each of\n"
     "its bytes.\n",
-    ".Sh SEE ALSO\n"
-    ".Xr pspy 1\n",
+    ".Sh SEE ALSO\n.Xr pspy 1\n",
 };
 
 void man_write_recording(struct strbuf *out)
