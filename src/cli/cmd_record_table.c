@@ -15,7 +15,8 @@
 static const struct choice formats[] = {
     {"flamegraph", "for a browser (.svg and other names)"},
     {"speedscope", "for speedscope.app (.json)"},
-    {"raw", "one folded stack a line (.txt)"},
+    {"raw", "one folded stack a line (.txt, .folded)"},
+    {"pspy", "the recording itself, for pspy convert and report (.pspy)"},
     {"chrometrace", "for ui.perfetto.dev (only by -f)"},
     {NULL, NULL},
 };
@@ -48,7 +49,7 @@ static const struct option_spec table[] = {
             "stack. The recording ends when all of them have ended.",
     },
     {
-        OPTION_FILES(values, outputs),
+        OPTION_FILES(values, output_texts),
         .letter = 'o',
         .name = "output",
         .value_name = "FILE",

@@ -15,6 +15,8 @@ const struct output_format output_formats[] = {
      "One stack a line: for flame graph tools, or to sort, grep and compare.", raw_write},
     {"chrometrace", "json", "Chrome trace",
      "Open it at https://ui.perfetto.dev (the file stays on your computer).", chrometrace_write},
+    {"pspy", "pspy", "recording",
+     "Read it with pspy report, or make other formats of it with pspy convert.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -24,7 +26,7 @@ static const struct {
     const char *format;
 } suffixes[] = {
     {".svg", "flamegraph"}, {".json", "speedscope"}, {".txt", "raw"},
-    {".folded", "raw"},     {".collapsed", "raw"},
+    {".folded", "raw"},     {".collapsed", "raw"},   {".pspy", "pspy"},
 };
 
 const struct output_format *output_format_by_name(const char *name)
