@@ -6,11 +6,7 @@
 #include "../../src/profile/recording_writer.h"
 #include "unit/made_recording.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#define ROUNDS 1000
-#else
 #define ROUNDS 4000
-#endif
 
 /* The whole recording's chunks, unpacked. */
 struct unpacked {
