@@ -43,6 +43,7 @@ struct namer {
     VEC(struct first_line) first_lines;
     struct table first_line_index;
     VEC(frame_id) names; /* of the address that is being named */
+    bool leaves_missing; /* addresses whose file is not to be had */
 };
 
 static uint32_t index_of(const struct namer *namer, const struct module *module)
@@ -413,6 +414,11 @@ void namer_destroy(struct namer *namer)
     free(namer);
 }
 
+static bool is_left_out(const struct namer *namer, const struct native_ref *ref)
+{
+    return namer->leaves_missing && !namer->modules->modules.items[ref->module].image;
+}
+
 void namer_name(struct namer *namer)
 {
     follow_interpreters(namer);
@@ -420,9 +426,15 @@ void namer_name(struct namer *namer)
     for (; namer->next < namer->profile->frames.length; namer->next++) {
         const struct native_ref *ref = profile_frame_ref(namer->profile, (frame_id){namer->next});
 
-        if (ref)
+        if (ref && !profile_frame_names(namer->profile, (frame_id){namer->next}) &&
+            !is_left_out(namer, ref))
             name_frame(namer, (frame_id){namer->next}, *ref);
     }
+}
+
+void namer_leave_missing(struct namer *namer)
+{
+    namer->leaves_missing = true;
 }
 
 void namer_finish(struct namer *namer)

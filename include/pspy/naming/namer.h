@@ -30,4 +30,7 @@ void namer_name(struct namer *namer);
 /* When the recording has ended: also names anew what later code and NumPy's loops say more of. */
 void namer_finish(struct namer *namer);
 
+/* From now on an address whose module has no image stays without a name. */
+void namer_leave_missing(struct namer *namer);
+
 #endif
