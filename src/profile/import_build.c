@@ -4,17 +4,15 @@
  * what is held is bounded by the file's size, so that a small file that unpacks to gigabytes is
  * refused while it is read.
  */
-#include <errno.h>
-#include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "import_internal.h"
-#include "pspy/base/cleanup.h"
 
-/* What may be held for a file however small it is, and for each of its bytes. Plain text grows to
- * 30 times its size at most: stacks of two bytes a frame, none of them twice. */
+/* What may be held for a packed file however small it is, and for each of its bytes. A plain file
+ * bounds itself: what is held of it grows with its size. */
 #define HELD_FREE  (48ull << 20)
 #define HELD_RATIO 64
 
@@ -137,6 +135,7 @@ void import_finish(struct importer *importer)
             profile->facts.duration = sample->time;
     }
     profile->settled = profile->samples.length;
+    profile->facts.subprocesses |= profile->processes.length > 1;
     profile->facts.has_no_states = true;
     profile->facts.end = RECORDING_EXITED;
     if (importer->is_rounded)
@@ -184,8 +183,8 @@ static uint64_t held(const struct importer *importer)
     ret += VEC_SIZE(&profile->frames) + VEC_SIZE(&profile->frame_native) +
            VEC_SIZE(&profile->frame_name) + table_size(&profile->frame_index);
     ret += VEC_SIZE(&profile->stacks) + table_size(&profile->stack_index);
-    ret += VEC_SIZE(&profile->threads) + VEC_SIZE(&profile->processes) +
-           VEC_SIZE(&profile->programs);
+    ret +=
+        VEC_SIZE(&profile->threads) + VEC_SIZE(&profile->processes) + VEC_SIZE(&profile->programs);
     ret += VEC_SIZE(&importer->label_frames) + VEC_SIZE(&importer->root_threads) +
            VEC_SIZE(&importer->chain_programs);
     return ret + VEC_SIZE(&importer->totals) + table_size(&importer->total_index) +
@@ -203,7 +202,8 @@ bool import_fits(struct importer *importer, size_t extra)
                   importer->input->name);
         return false;
     }
-    if (held(importer) + extra <= HELD_FREE + importer->input->taken * HELD_RATIO)
+    if (!importer->input->is_packed ||
+        held(importer) + extra <= HELD_FREE + importer->input->taken * HELD_RATIO)
         return true;
     error_set(importer->why, ERR_INVALID,
               "'%s' unpacks to far more than profiles of its size do: gunzip it first if you trust "

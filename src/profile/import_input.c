@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,7 +137,7 @@ static enum err begin_unpacking(struct input *input)
 
 static enum err open_file(struct input *input, const char *path, struct error *why)
 {
-    if (!strcmp(path, "-"))
+    if (!input->is_file)
         input->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
     else
         input->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -147,7 +148,9 @@ enum err input_open(struct input *ret, const char *path, struct error *why)
 {
     enum err code;
 
-    *ret = (struct input){.name = strcmp(path, "-") != 0 ? path : "standard input", .why = why};
+    *ret = (struct input){.name = path, .is_file = strcmp(path, "-") != 0, .why = why};
+    if (!ret->is_file)
+        ret->name = "standard input";
     code = open_file(ret, path, why);
     if (code)
         return code;

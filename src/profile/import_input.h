@@ -22,6 +22,7 @@ struct input {
     size_t raw_at, raw_length;
     size_t at, length; /* in `bytes` */
     z_stream stream;
+    bool is_file; /* not standard input */
     bool is_packed, in_member, is_at_end;
     uint64_t taken; /* bytes of the file so far */
     enum err failed;
