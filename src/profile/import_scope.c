@@ -260,6 +260,12 @@ static bool too_long(struct conversion *conversion, size_t number)
                      number, json->input->name);
 }
 
+/* Time in which there is no sample. */
+static bool is_gap(const struct scope_profile *profile, const struct scope_entry *entry)
+{
+    return profile->unit != 0 && !entry->node;
+}
+
 static bool convert_entry(struct conversion *conversion, size_t number,
                           const struct scope_entry *entry, uint64_t *at, uint32_t thread)
 {
@@ -276,7 +282,7 @@ static bool convert_entry(struct conversion *conversion, size_t number,
         sample.time = *at += sample.weight;
     else
         importer->is_rounded |= weight != entry->weight;
-    if (!sample.weight || (unit != 0 && !entry->node))
+    if (!sample.weight || is_gap(&conversion->scope->profiles.items[number], entry))
         return true;
     return import_sample(importer, &sample) ||
            json_failed_as(&conversion->scope->json, ERR_INVALID);
@@ -293,10 +299,11 @@ static bool convert_profile(struct conversion *conversion, size_t number)
     uint32_t thread = PROFILE_NONE, root = 0;
 
     vec_each (entry, &profile->entries) {
-        if (thread == PROFILE_NONE || conversion->roots[entry->node] != root) {
-            root = conversion->roots[entry->node];
-            if (root || entry->node || thread == PROFILE_NONE)
-                thread = thread_of(conversion, number, root);
+        uint32_t wanted = entry->node ? conversion->roots[entry->node] : root;
+
+        if (!is_gap(profile, entry) && (thread == PROFILE_NONE || wanted != root)) {
+            root = wanted;
+            thread = thread_of(conversion, number, root);
         }
         if (!convert_entry(conversion, number, entry, &at, thread) || !scope_fits(scope))
             return false;
