@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `pspy convert`: a recording into other formats; `pspy merge`: several of them into one. */
+#include <signal.h>
 #include <string.h>
 
 #include "formats_table.h"
