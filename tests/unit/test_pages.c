@@ -1,114 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* pages.h on a child whose memory is known: each byte of `area` follows from its place, `aliases`
- * are all the same page, where the child counts up, and the child unmaps what it is told to. */
-#include <limits.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "pspy/target/pages.h"
+/* pages.h on a child whose memory is known: what is read, of what is mapped and what is not. */
+#include "unit/pages_child.h"
 #include "unit/tap.h"
 
-#define PAGE         4096
-#define PATTERNED    6000  /* pages of the area that are filled; the others are zero */
-#define AREA_PAGES   80000 /* of address space */
-#define ALIASES      700   /* on every second page */
-#define KEPT         64    /* readings that a page stays wanted */
-#define PAGES_LIMIT  32768
-#define LOST_AT_ONCE 9 /* ranges that one reading gives up */
-
-static unsigned char *area, *aliases;
-static struct target target;
-static pid_t child;
-static int orders[2], answers[2];
 static const struct page_words no_words;
-
-struct order {
-    unsigned char *start; /* NULL: end */
-    size_t size;
-};
-
-static unsigned char byte_at(size_t at)
-{
-    return (unsigned char)((at * 2654435761u) >> 11);
-}
-
-static uint64_t address_of(size_t at)
-{
-    return (uintptr_t)area + at;
-}
-
-static uint64_t page_at(size_t page)
-{
-    return address_of(page * PAGE);
-}
-
-/* ---- The child ---- */
-
-static void obey(void)
-{
-    struct order order;
-
-    while (read(orders[0], &order, sizeof(order)) == sizeof(order)) {
-        char done = 1;
-
-        munmap(order.start, order.size);
-        if (write(answers[1], &done, 1) != 1)
-            break;
-    }
-    _exit(0);
-}
-
-/* A descendant that shares the page of the aliases. */
-static pid_t start_counting(void)
-{
-    pid_t pid = fork();
-    _Atomic uint64_t *counter = (_Atomic uint64_t *)(void *)aliases;
-
-    while (pid == 0)
-        atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-    return pid;
-}
-
-static void stop_child(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-}
-
-static void unmap(size_t page, size_t count)
-{
-    struct order order = {area + page * PAGE, count * PAGE};
-    char done = 0;
-
-    if (write(orders[1], &order, sizeof(order)) != sizeof(order) || read(answers[0], &done, 1) != 1)
-        tap_ok(false, "the child unmaps");
-}
-
-static bool start_child(void)
-{
-    if (pipe(orders) != 0 || pipe(answers) != 0)
-        return false;
-    child = fork();
-    if (child == 0) {
-        close(orders[1]);
-        obey();
-    }
-    return target_open(child, &target, NULL) == ERR_OK;
-}
-
-static void end_child(void)
-{
-    stop_child(child);
-    target_close(&target);
-    for (int i = 0; i < 2; i++) {
-        close(orders[i]);
-        close(answers[i]);
-    }
-}
 
 /* ---- What a pages holds ---- */
 
@@ -140,7 +35,6 @@ static enum err read_twice(struct pages *pages)
 {
     return pages_read(pages, &target, 2, no_words);
 }
-
 /* ---- Ranges ---- */
 
 static void test_empty(void)
@@ -449,98 +343,6 @@ static void test_aging(void)
     pages_deinit(&pages);
 }
 
-/* ---- Order ---- */
-
-#define STAMPS 16
-
-static uint64_t stamp_of(const unsigned char *bytes)
-{
-    uint64_t stamp;
-
-    memcpy(&stamp, bytes, sizeof(stamp));
-    return stamp;
-}
-
-static uint64_t alias(size_t index)
-{
-    return (uintptr_t)aliases + 2 * PAGE * index;
-}
-
-/* When what was read, as the child counted, in the order that is promised. */
-static size_t read_stamps(struct pages *pages, const struct target *counter, unsigned copies,
-                          const size_t *places, size_t count, uint64_t *ret)
-{
-    uint64_t words[4];
-    struct iovec local[4], remote[4];
-    struct page_words all = {local, remote, 4, 2};
-    size_t stamps = 0;
-
-    for (size_t i = 0; i < 4; i++) {
-        local[i] = (struct iovec){&words[i], 8};
-        remote[i] = (struct iovec){(void *)(uintptr_t)alias(i), 8};
-    }
-    if (pages_read(pages, counter, copies, all) != ERR_OK)
-        return 0;
-    for (size_t i = 0; i < count; i++)
-        ret[stamps++] = stamp_of(pages_find(pages, alias(places[i]), 8));
-    ret[stamps++] = words[0];
-    ret[stamps++] = words[1];
-    for (size_t i = 0; copies == 2 && i < count; i++) {
-        size_t place = places[i == 0 ? count - 1 : i - 1]; /* the near piece comes first here */
-
-        if (!pages->near)
-            place = places[i];
-        ret[stamps++] = stamp_of(pages_again(pages, pages_find(pages, alias(place), 8)));
-    }
-    ret[stamps++] = words[2];
-    ret[stamps++] = words[3];
-    return stamps;
-}
-
-/* No stamp is before the one before; and of each two one was later at least once. */
-static void check_order(unsigned copies, size_t ranges, const size_t *places, size_t count,
-                        uint64_t near, const char *what)
-{
-    struct pages pages = {.near = near};
-    struct target counter;
-    pid_t pid = start_counting();
-    bool apart[STAMPS] = {false};
-    size_t wrong = 0, stamps = 0, left = 1;
-
-    if (target_open(pid, &counter, NULL) != ERR_OK)
-        return;
-    for (size_t i = 0; i < ranges; i++)
-        pages_want(&pages, alias(i), 8);
-    for (unsigned tries = 0; tries < 500000 && left && !wrong; tries++) {
-        uint64_t found[STAMPS];
-
-        stamps = read_stamps(&pages, &counter, copies, places, count, found);
-        left = stamps == 0;
-        for (size_t i = 1; i < stamps; i++) {
-            wrong += found[i] < found[i - 1];
-            apart[i] |= found[i] > found[i - 1];
-            left += !apart[i];
-        }
-    }
-    tap_is_num((long long)stamps, (long long)(count * copies + 4), what);
-    tap_is_num((long long)wrong, 0, "none is read before the one before");
-    tap_is_num((long long)left, 0, "each later than the one before");
-    stop_child(pid);
-    target_close(&counter);
-    pages_deinit(&pages);
-}
-
-static void test_order(void)
-{
-    const size_t few[] = {0, 1, 3, 4}, near[] = {0, 1, 3, 2}, many[] = {0, 300, ALIASES - 1};
-
-    check_order(1, 5, few, 4, 0, "one copy, then the words");
-    check_order(2, 5, few, 4, 0, "a copy, words, a copy, words");
-    check_order(2, 5, near, 4, alias(2), "what is near stands next to the words");
-    check_order(2, ALIASES, many, 3, 0, "more than one call");
-}
-
-/* Only what lies near is moved next to the words: the other bytes of its range stay right. */
 static void test_near(void)
 {
     struct pages pages = {0};
@@ -631,26 +433,6 @@ static void test_gone(void)
     pages_deinit(&pages);
 }
 
-static bool make_memory(void)
-{
-    int page = memfd_create("test_view", MFD_CLOEXEC);
-
-    area = mmap(NULL, (size_t)AREA_PAGES * PAGE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    aliases = mmap(NULL, (size_t)ALIASES * 2 * PAGE, PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (page < 0 || area == MAP_FAILED || aliases == MAP_FAILED || ftruncate(page, PAGE) != 0)
-        return false;
-    for (size_t at = 0; at < (size_t)PATTERNED * PAGE; at++)
-        area[at] = byte_at(at);
-    for (size_t i = 0; i < ALIASES; i++)
-        if (mmap(aliases + 2 * PAGE * i, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, page,
-                 0) == MAP_FAILED)
-            return false;
-    close(page);
-    return true;
-}
-
 int main(void)
 {
     if (!make_memory() || !start_child())
@@ -672,6 +454,5 @@ int main(void)
     test_unmapped_words(3);
     test_gone();
     end_child();
-    test_order();
     return tap_done();
 }
