@@ -48,7 +48,7 @@ PSPY_CPPFLAGS = -D_GNU_SOURCE -Iinclude -DPSPY_VERSION='"$(VERSION)"' $(CPPFLAGS
 PSPY_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(SANITIZE)
 PSPY_ASFLAGS = $(CFLAGS) $(SANITIZE) -Iviewer -Wa,-Iviewer -Wa,--noexecstack
 PSPY_LDFLAGS = $(LDFLAGS) $(SANITIZE) -Wl,--as-needed
-LIBS := -lunwind-$(UNWIND_ARCH) -lunwind -ldw -lelf -llzma -lz -lcjson -liberty
+LIBS := -lunwind-$(UNWIND_ARCH) -lunwind -ldw -lelf -llzma -lz -lcjson -liberty -lm
 UNIT_LIBS := -lunwind-ptrace $(LIBS) -lpthread -lm
 
 # header=Debian package: what a compiler must find before the first compile is tried.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of `pspy record`. Their names, letters and defaults are py-spy's, so that habits and
  * scripts carry over. */
+#include "formats_table.h"
 #include "pspy/cli/record_options.h"
 #include "view_rows.h"
 
@@ -10,15 +11,6 @@
 #define FRAMES   "What the stacks show"
 #define PROGRAM  "The program that pspy starts"
 #define OTHER    "Other"
-
-/* The same names as output_formats; a test compares them. */
-static const struct choice formats[] = {
-    {"flamegraph", "for a browser (.svg and other names)"},
-    {"speedscope", "for speedscope.app (.json)"},
-    {"raw", "one folded stack a line (.txt)"},
-    {"chrometrace", "for ui.perfetto.dev (only by -f)"},
-    {NULL, NULL},
-};
 
 typedef struct record_options values;
 
@@ -48,7 +40,7 @@ static const struct option_spec table[] = {
             "stack. The recording ends when all of them have ended.",
     },
     {
-        OPTION_FILES(values, outputs),
+        OPTION_FILES(values, output_texts),
         .letter = 'o',
         .name = "output",
         .value_name = "FILE",
@@ -78,7 +70,7 @@ static const struct option_spec table[] = {
                   "file decides: .svg is a flamegraph, .json is speedscope, .txt, .folded and "
                   ".collapsed are raw, each also with .gz behind it. Any other name gives a "
                   "flamegraph.",
-        .choices = formats,
+        .choices = format_choices,
     },
     {
         OPTION_FLAG(values, flame),

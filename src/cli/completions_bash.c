@@ -116,6 +116,8 @@ static void add_operand_row(struct strbuf *out, const struct command *command)
     strbuf_addf(out, "        '%s') echo '", command->name);
     if (command->operand == OPERAND_PROGRAM)
         strbuf_add_text(out, "program");
+    else if (command->operand == OPERAND_FILES)
+        strbuf_add_text(out, "file");
     else if (command->operand == OPERAND_CHOICE)
         add_choices(out, command->operand_choices);
     else

@@ -86,6 +86,9 @@ static void add_operand(struct strbuf *out, const struct command *command)
     case OPERAND_COMMAND:
         strbuf_add_text(out, "'1:command:_pspy_commands' && ret=0");
         break;
+    case OPERAND_FILES:
+        strbuf_add_text(out, "'*:recording:_files' && ret=0");
+        break;
     }
     strbuf_add_text(out, " ;;\n");
 }

@@ -69,6 +69,14 @@ enum err outputs_choose(const option_list *texts, const struct choice *format, b
     return ERR_OK;
 }
 
+bool outputs_have(const output_requests *outputs, const char *format)
+{
+    vec_each (output, outputs)
+        if (strcmp(output->format->name, format) == 0)
+            return true;
+    return false;
+}
+
 /* ---- paths ---- */
 
 static bool is_same_file(const char *a, const char *b)
@@ -105,16 +113,24 @@ static bool is_recording(const struct output_request *output)
     return strcmp(output->format->name, "pspy") == 0;
 }
 
+static bool write_chunk(void *context, const void *bytes, size_t length)
+{
+    struct sink *sink = context;
+
+    sink_write(sink, bytes, length);
+    sink_flush(sink);
+    return !sink_failed(sink);
+}
+
 enum err output_open(struct output_request *output, const struct sudo_user *owner,
                      struct error *why)
 {
-    enum err err = is_recording(output) ? sink_open_in_place(output->path, &output->sink, why)
-                                        : sink_open(output->path, output->gzip, &output->sink, why);
+    enum err err = sink_open(output->path, output->gzip, &output->sink, why);
 
     if (err == ERR_OK && owner)
         err = sink_chown(output->sink, owner->uid, owner->gid, why);
     if (err == ERR_OK && is_recording(output))
-        output->recording = recording_writer_create(sink_descriptor(output->sink));
+        output->recording = recording_writer_create(write_chunk, output->sink);
     return err;
 }
 
@@ -124,9 +140,13 @@ enum err outputs_update(output_requests *outputs, const struct profile *profile,
 {
     enum err err = ERR_OK;
 
-    vec_each (output, outputs)
-        if (output->recording && err == ERR_OK)
-            err = recording_write(output->recording, profile, why);
+    vec_each (output, outputs) {
+        if (!output->recording || err != ERR_OK)
+            continue;
+        /* What cannot be written is told at the end, when the others have their profile. */
+        recording_write(output->recording, profile);
+        err = sink_appear(output->sink, why);
+    }
     return err;
 }
 
@@ -134,11 +154,11 @@ static enum err finish(struct output_request *output, const struct view *view,
                        const struct output_options *options, struct error *why)
 {
     struct sink *sink = output->sink;
-    enum err err;
+    enum err err = ERR_OK;
 
     output->sink = NULL;
     if (output->recording)
-        err = recording_finish(output->recording, view->profile, why);
+        recording_finish(output->recording, view->profile);
     else
         err = output->format->write(view, options, sink, why);
     if (err == ERR_OK)
@@ -162,12 +182,4 @@ enum err outputs_write(output_requests *outputs, const struct view *view,
         }
     }
     return err;
-}
-
-bool outputs_want_view(const output_requests *outputs)
-{
-    vec_each (output, outputs)
-        if (!is_recording(output))
-            return true;
-    return false;
 }

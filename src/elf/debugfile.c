@@ -83,17 +83,6 @@ static bool find_build_id(Elf *elf, struct build_id *ret)
     return false;
 }
 
-bool debugfile_build_id(Elf *elf, struct strbuf *ret)
-{
-    struct build_id id;
-
-    if (!find_build_id(elf, &id))
-        return false;
-    for (size_t i = 0; i < id.length; i++)
-        strbuf_addf(ret, "%02x", id.bytes[i]);
-    return true;
-}
-
 static bool has_build_id(int fd, const struct build_id *wanted)
 {
     struct build_id found;
@@ -124,6 +113,16 @@ static void add_id(struct strbuf *path, const struct build_id *id, size_t from)
 {
     for (size_t i = from; i < id->length; i++)
         strbuf_addf(path, "%02x", id->bytes[i]);
+}
+
+bool debugfile_build_id(Elf *elf, struct strbuf *ret)
+{
+    struct build_id id;
+
+    if (!find_build_id(elf, &id))
+        return false;
+    add_id(ret, &id, 0);
+    return true;
 }
 
 static int open_by_build_id(const struct build_id *id, int root_fd)

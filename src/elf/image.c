@@ -219,11 +219,6 @@ const char *image_name(const struct image *image)
     return slash && slash[1] ? slash + 1 : image->path;
 }
 
-bool image_build_id(const struct image *image, struct strbuf *ret)
-{
-    return debugfile_build_id(image->elf, ret);
-}
-
 bool image_is_64_bit(const struct image *image)
 {
     return gelf_getclass(image->elf) == ELFCLASS64;
@@ -462,6 +457,11 @@ unsigned image_machine(const struct image *image)
     GElf_Ehdr header;
 
     return gelf_getehdr(image->elf, &header) ? header.e_machine : EM_NONE;
+}
+
+bool image_build_id(const struct image *image, struct strbuf *ret)
+{
+    return debugfile_build_id(image->elf, ret);
 }
 
 const struct pynames *image_pynames(struct image *image)

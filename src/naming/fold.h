@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which native functions are the interpreter's own ways: what stands between a Python function and
- * the C function that it calls, and below the first Python function. Views leave them out
- * (profile/view.h):
- *
- *     _start; __libc_start_main; Py_BytesMain; ...; PyEval_EvalCode; <module> (x.py:9);
- * PyObject_Vectorcall; cfunction_vectorcall_FASTCALL; list_sort; list_sort_impl; binarysort
- *
- * becomes "<module> (x.py:9); list.sort". Pure.
+ * What becomes of native functions where the interpreter's own ways are folded away: which of its
+ * functions Python's programmers know, and by which name. The stacks are profile/view.h's.
  */
 #ifndef PSPY_NAMING_FOLD_H
 #define PSPY_NAMING_FOLD_H
+
+#include <stdbool.h>
 
 #include "pspy/profile/profile.h"
 

@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Names for addresses. What an address is called does not depend on how it is shown: both names of
- * the interpreter's functions are given, and what folding would do with them.
- */
 #include "pspy/naming/namer.h"
 
 #include <inttypes.h>
@@ -23,11 +19,17 @@
 #define TRAMPOLINE "py::"
 #define TAIL_CALL  "_TAIL_CALL_" /* _TAIL_CALL_LOAD_FAST, _TAIL_CALL_CALL.llvm.1234 */
 
-/* Where a function begins in its source, as its file says. */
+/* What is said of a module's addresses in general. */
+struct module_names {
+    string_id path, file, short_file;
+    bool was_interpreter; /* when they were named */
+};
+
+/* The first line of the function that begins at an address. */
 struct first_line {
-    const struct image *image;
-    uint64_t vaddr; /* of its symbol */
-    uint32_t line;  /* 0: unknown */
+    uint32_t module;
+    uint64_t start;
+    uint32_t line; /* 0: unknown */
 };
 
 struct namer {
@@ -36,11 +38,18 @@ struct namer {
     int root_fd;
     const struct ufunc_loops *loops;
     struct cython_sources *cython;
-    uint32_t named; /* frames before it are */
+    uint32_t next;                /* frame that was not looked at yet */
+    VEC(struct module_names) met; /* by module, as far as they were met */
     VEC(struct first_line) first_lines;
     struct table first_line_index;
-    VEC(frame_id) names; /* of the address that is looked at */
+    VEC(frame_id) names; /* of the address that is being named */
+    bool leaves_missing; /* addresses whose file is not to be had */
 };
+
+static uint32_t index_of(const struct namer *namer, const struct module *module)
+{
+    return (uint32_t)(module - namer->modules->modules.items);
+}
 
 /* A nameless function has the name that NumPy or Python knows, or is the place where it begins by
  * the unwind table, so that all of it is one; else the place itself (true). Never the nearest
@@ -48,27 +57,17 @@ struct namer {
 static bool add_place(const struct namer *namer, const struct module *module, uint64_t vaddr,
                       struct strbuf *name)
 {
-    uint32_t index = (uint32_t)(module - namer->modules->modules.items);
     uint64_t start = vaddr;
     const char *loop;
 
     ehframe_range_start(module->image, vaddr, &start);
-    loop = namer->loops ? ufunc_loops_find(namer->loops, index, start) : NULL;
+    loop = namer->loops ? ufunc_loops_find(namer->loops, index_of(namer, module), start) : NULL;
     if (loop)
         strbuf_add_text(name, loop);
     if (loop || pynames_find(image_pynames(module->image), start, name))
         return false;
     strbuf_addf(name, "%s+0x%" PRIx64, image_name(module->image), start);
     return true;
-}
-
-static void set_module_file(const struct namer *namer, const struct module *module,
-                            struct frame_info *info)
-{
-    if (module->path[0] != '/')
-        return;
-    info->file = profile_string(namer->profile, module->path);
-    info->short_file = profile_string(namer->profile, path_shorten(module->path, namer->root_fd));
 }
 
 static void add_name(const struct namer *namer, const struct module *module, const char *symbol,
@@ -113,7 +112,7 @@ static void set_source(const struct namer *namer, const struct source_frame *sou
     info->first_line = source->first_line;
 }
 
-/* The functions inlined at the address follow the real one in its sequence. */
+/* The functions inlined at the address follow the real one, outermost first. */
 static void add_inlined(struct namer *namer, const struct module *module,
                         const struct source_frame *sources, size_t count)
 {
@@ -121,7 +120,7 @@ static void add_inlined(struct namer *namer, const struct module *module,
         cleanup(strbuf_deinit) struct strbuf name = STRBUF_INIT;
         struct frame_info info = {.kind = FRAME_NATIVE,
                                   .flags = FRAME_INLINED,
-                                  .module = profile_string(namer->profile, module->path)};
+                                  .module = namer->met.items[index_of(namer, module)].path};
 
         if (cython_is_helper(sources[i].function))
             info.flags |= FRAME_HELPER;
@@ -140,30 +139,37 @@ static bool is_wrapper_of(const struct module *module, const char *name, const c
     return cython_name(inlined, image_symtab(module->image), &body) && strcmp(body.text, name) == 0;
 }
 
-static bool first_line_equal(const void *context, uint32_t index, const void *key)
+static uint64_t hash_start(const struct first_line *key)
+{
+    return hash_mix(key->start, key->module);
+}
+
+static bool same_start(const void *context, uint32_t index, const void *key)
 {
     const struct namer *namer = context;
     const struct first_line *a = &namer->first_lines.items[index], *b = key;
 
-    return a->image == b->image && a->vaddr == b->vaddr;
+    return a->module == b->module && a->start == b->start;
 }
 
-/* Asked once for each function: many addresses are of the same one. */
-static uint32_t first_line(struct namer *namer, struct image *image, uint64_t vaddr)
+/* The line of the function's first instruction, looked up once. */
+static uint32_t first_line_of(struct namer *namer, const struct module *module,
+                              struct sources *sources, uint64_t start)
 {
-    struct first_line wanted = {.image = image, .vaddr = vaddr};
-    uint64_t hash = hash_mix((uint64_t)(uintptr_t)image, vaddr);
-    uint32_t known = table_find(&namer->first_line_index, hash, first_line_equal, namer, &wanted);
+    struct first_line key = {index_of(namer, module), start, 0};
+    uint64_t hash = hash_start(&key);
+    uint32_t index = table_find(&namer->first_line_index, hash, same_start, namer, &key);
     struct source_frame first[SOURCE_FRAMES];
     size_t count;
 
-    if (known != TABLE_NONE)
-        return namer->first_lines.items[known].line;
-    count = sources_find(image_sources(image), vaddr, first);
-    wanted.line = count ? first[count - 1].line : 0;
+    if (index != TABLE_NONE)
+        return namer->first_lines.items[index].line;
+    count = sources_find(sources, start, first);
+    if (count)
+        key.line = first[count - 1].line;
     table_add(&namer->first_line_index, hash, (uint32_t)namer->first_lines.length);
-    vec_push(&namer->first_lines, wanted);
-    return wanted.line;
+    vec_push(&namer->first_lines, key);
+    return key.line;
 }
 
 /* Lines and inlined functions, where the file or its debug file carries them; and the name, where
@@ -174,13 +180,10 @@ static void add_sources(struct namer *namer, const struct module *module, uint64
     struct sources *sources = image_sources(module->image);
     struct source_frame found[SOURCE_FRAMES];
     size_t count = sources ? sources_find(sources, vaddr, found) : 0;
-    uint32_t begins;
 
     if (count == 0)
         return;
-    begins = first_line(namer, module->image, symbol->start);
-    if (begins)
-        found[count - 1].first_line = begins;
+    found[count - 1].first_line = first_line_of(namer, module, sources, symbol->start);
     if (found[count - 1].function) {
         strbuf_reset(name);
         add_name(namer, module, found[count - 1].function, name);
@@ -198,7 +201,6 @@ static void name_in_image(struct namer *namer, const struct module *module, uint
 {
     const struct symbol *symbol = symtab_find(image_symtab(module->image), vaddr);
 
-    set_module_file(namer, module, info);
     if (!symbol) {
         if (add_place(namer, module, vaddr, name))
             info->flags |= FRAME_NAMES_MODULE;
@@ -280,32 +282,111 @@ static enum fold_class fold(const struct namer *namer, const struct module *modu
     return fold_other(readable, path_base(module->path));
 }
 
-/* ---- addresses ---- */
+/* ---- Addresses ---- */
 
-static void name_address(struct namer *namer, frame_id frame, struct native_ref ref)
+static void give(struct namer *namer, frame_id frame)
+{
+    const struct profile *profile = namer->profile;
+    const struct frame_names *before = profile_frame_names(profile, frame);
+
+    if (!before || before->count != namer->names.length ||
+        memcmp(&profile->named.items[before->first], namer->names.items,
+               before->count * sizeof(frame_id)) != 0)
+        profile_name_frame(namer->profile, frame, namer->names.items, namer->names.length);
+}
+
+static unsigned flags_of(const struct module *module, const struct strbuf *name)
+{
+    return (is_piece_of_loop(module, name) ? FRAME_HIDDEN : 0) |
+           (is_trampoline(module, name) ? FRAME_TRAMPOLINE : 0) |
+           (cython_is_helper(name->text) ? FRAME_HELPER : 0);
+}
+
+static void name_frame(struct namer *namer, frame_id frame, struct native_ref ref)
 {
     const struct module *module = &namer->modules->modules.items[ref.module];
+    const struct module_names *met = &namer->met.items[ref.module];
     uint64_t vaddr = ref.offset - ref.is_return;
     cleanup(strbuf_deinit) struct strbuf name = STRBUF_INIT;
     struct frame_info info = {.kind = module->is_interpreter ? FRAME_INTERPRETER : FRAME_NATIVE,
-                              .module = profile_string(namer->profile, module->path)};
+                              .module = met->path};
 
     vec_reset(&namer->names);
-    vec_push(&namer->names, FRAME_NONE); /* the function's place, before those inlined */
-    if (module->image)
+    vec_push(&namer->names, FRAME_NONE); /* the function's, which is known last */
+    if (module->image) {
+        info.file = met->file;
+        info.short_file = met->short_file;
         name_in_image(namer, module, vaddr, &name, &info);
-    else
+    } else {
         strbuf_add_text(&name, path_base(module->path));
+    }
     info.name = profile_string(namer->profile, name.text);
     info.fold = (uint8_t)fold(namer, module, vaddr, name.text, &info);
-    if (is_piece_of_loop(module, &name))
-        info.flags |= FRAME_HIDDEN;
-    if (is_trampoline(module, &name))
-        info.flags |= FRAME_TRAMPOLINE;
-    if (cython_is_helper(name.text))
-        info.flags |= FRAME_HELPER;
+    info.flags |= (uint8_t)flags_of(module, &name);
     namer->names.items[0] = profile_frame(namer->profile, &info);
-    profile_name_frame(namer->profile, frame, namer->names.items, namer->names.length);
+    give(namer, frame);
+}
+
+static void meet_modules(struct namer *namer)
+{
+    struct profile *profile = namer->profile;
+
+    while (namer->met.length < namer->modules->modules.length) {
+        const struct module *module = &namer->modules->modules.items[namer->met.length];
+        struct module_names names = {.path = profile_string(profile, module->path),
+                                     .was_interpreter = module->is_interpreter};
+
+        if (module->path[0] == '/') {
+            names.file = names.path;
+            names.short_file = profile_string(profile, path_shorten(module->path, namer->root_fd));
+        }
+        vec_push(&namer->met, names);
+    }
+}
+
+/* Whether what was said of an address may be said better now. */
+typedef bool outdated_fn(const struct namer *namer, uint32_t module, const struct frame_info *said);
+
+static void name_anew(struct namer *namer, outdated_fn *is_outdated)
+{
+    for (uint32_t i = 0; i < namer->next; i++) {
+        const struct profile *profile = namer->profile;
+        const struct native_ref *ref = profile_frame_ref(profile, (frame_id){i});
+        const struct frame_names *names = profile_frame_names(profile, (frame_id){i});
+
+        if (ref && names &&
+            is_outdated(namer, ref->module,
+                        profile_frame_info(profile, profile->named.items[names->first])))
+            name_frame(namer, (frame_id){i}, *ref);
+    }
+}
+
+static bool is_new_interpreter(const struct namer *namer, uint32_t module,
+                               const struct frame_info *said)
+{
+    (void)said;
+    return namer->modules->modules.items[module].is_interpreter !=
+           namer->met.items[module].was_interpreter;
+}
+
+/* Code that is loaded later may tell more of a loop, and NumPy's loops are read when it is there.
+ */
+static bool may_know_more(const struct namer *namer, uint32_t module, const struct frame_info *said)
+{
+    return namer->modules->modules.items[module].is_jit || said->flags & FRAME_NAMES_MODULE;
+}
+
+static void follow_interpreters(struct namer *namer)
+{
+    bool has_changed = false;
+
+    for (uint32_t i = 0; i < namer->met.length; i++)
+        has_changed |= is_new_interpreter(namer, i, NULL);
+    if (!has_changed)
+        return;
+    name_anew(namer, is_new_interpreter);
+    for (size_t i = 0; i < namer->met.length; i++)
+        namer->met.items[i].was_interpreter = namer->modules->modules.items[i].is_interpreter;
 }
 
 struct namer *namer_create(struct profile *profile, struct module_list *modules, int root_fd,
@@ -326,71 +407,38 @@ void namer_destroy(struct namer *namer)
     if (!namer)
         return;
     cython_sources_destroy(namer->cython);
+    vec_deinit(&namer->met);
     vec_deinit(&namer->first_lines);
     table_deinit(&namer->first_line_index);
     vec_deinit(&namer->names);
     free(namer);
 }
 
-/* Names are frames themselves, which join behind the addresses. */
+static bool is_left_out(const struct namer *namer, const struct native_ref *ref)
+{
+    return namer->leaves_missing && !namer->modules->modules.items[ref->module].image;
+}
+
 void namer_name(struct namer *namer)
 {
-    for (; namer->named < namer->profile->frames.length; namer->named++) {
-        const struct native_ref *ref = profile_frame_ref(namer->profile, (frame_id){namer->named});
+    follow_interpreters(namer);
+    meet_modules(namer);
+    for (; namer->next < namer->profile->frames.length; namer->next++) {
+        const struct native_ref *ref = profile_frame_ref(namer->profile, (frame_id){namer->next});
 
-        if (ref)
-            name_address(namer, (frame_id){namer->named}, *ref);
+        if (ref && !profile_frame_names(namer->profile, (frame_id){namer->next}) &&
+            !is_left_out(namer, ref))
+            name_frame(namer, (frame_id){namer->next}, *ref);
     }
 }
 
-/* Whether names of its code may have become known since it was first named: a loop over a Numba
- * prange is called after the function that it stands in, NumPy's loops after their ufuncs, and an
- * interpreter is known as one only when it is found. */
-static bool may_be_renamed(const struct namer *namer, const struct frame_names *names)
+void namer_leave_missing(struct namer *namer)
 {
-    const struct native_ref *ref = profile_frame_ref(namer->profile, names->frame);
-    const struct module *module = &namer->modules->modules.items[ref->module];
-    const struct frame_info *info =
-        profile_frame_info(namer->profile, namer->profile->named.items[names->first]);
-
-    return module->is_jit || (info->flags & FRAME_NAMES_MODULE) ||
-           (module->is_interpreter && info->kind != FRAME_INTERPRETER);
-}
-
-static bool is_named_so(const struct profile *profile, const struct frame_names *a,
-                        const struct frame_names *b)
-{
-    return a->count == b->count &&
-           memcmp(&profile->named.items[a->first], &profile->named.items[b->first],
-                  a->count * sizeof(frame_id)) == 0;
-}
-
-/* Takes back the names that were given last if they are those that were there before. */
-static void keep_names(struct profile *profile, frame_id frame, uint32_t before)
-{
-    const struct frame_names *last = &profile->names.items[profile->names.length - 1];
-
-    if (!is_named_so(profile, last, &profile->names.items[before - 1]))
-        return;
-    profile->named.length = last->first;
-    profile->names.length--;
-    profile->frame_name.items[frame.v] = before;
+    namer->leaves_missing = true;
 }
 
 void namer_finish(struct namer *namer)
 {
-    struct profile *profile = namer->profile;
-    uint32_t named;
-
     namer_name(namer);
-    named = (uint32_t)profile->frames.length;
-    for (uint32_t i = 0; i < named; i++) {
-        const struct frame_names *names = profile_frame_names(profile, (frame_id){i});
-        uint32_t before = profile->frame_name.items[i];
-
-        if (!names || !may_be_renamed(namer, names))
-            continue;
-        name_address(namer, (frame_id){i}, *profile_frame_ref(profile, (frame_id){i}));
-        keep_names(profile, (frame_id){i}, before);
-    }
+    name_anew(namer, may_know_more);
 }

@@ -135,7 +135,7 @@ static bool next(struct json_input *json, char end)
 
 bool json_next_member(struct json_input *json)
 {
-    if (!next(json, '}') || !json_string(json))
+    if (!next(json, '}') || !json_take_string(json))
         return false;
     return accept(json, ':') || unexpected(json, "':'");
 }
@@ -226,7 +226,7 @@ static void add_plain(struct json_input *json)
     strbuf_add(&json->text, input->bytes + start, input->at - start);
 }
 
-bool json_string(struct json_input *json)
+bool json_take_string(struct json_input *json)
 {
     uint32_t high = 0;
 
@@ -319,7 +319,7 @@ bool json_skip(struct json_input *json)
             json_skip(json);
         break;
     case '"':
-        return json_string(json);
+        return json_take_string(json);
     case '0':
         return json_number(json, &number);
     default:

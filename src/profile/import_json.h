@@ -36,7 +36,7 @@ bool json_next_member(struct json_input *json);
 /* The same of an array. */
 bool json_next_element(struct json_input *json);
 /* Reads a string, into json->text. */
-bool json_string(struct json_input *json);
+bool json_take_string(struct json_input *json);
 bool json_number(struct json_input *json, double *ret);
 /* Reads any value and forgets it. */
 bool json_skip(struct json_input *json);

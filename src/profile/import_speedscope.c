@@ -24,7 +24,7 @@ static bool optional_string(struct json_input *json, struct strbuf *ret)
     strbuf_reset(ret);
     if (json_kind(json) != '"')
         return json_skip(json);
-    if (!json_string(json))
+    if (!json_take_string(json))
         return false;
     strbuf_add(ret, json->text.text, json->text.length);
     return true;

@@ -3,9 +3,10 @@
  * The layout of a recording, as pspy-recording(5) tells it: a header, then chunks.
  *
  *   89 70 73 70 79 0d 0a 1a   01 00   00 00        magic, major and minor version (little-endian)
- *   02 01 00 00   stored:u32   raw:u32   crc:u32   type, flags, two zeros, lengths, CRC-32
+ *   02 01   stored:u24   raw:u24   crc:u32         type, flags, lengths, CRC-32
  *
- * A chunk's bytes are numbers as LEB128 varints (signed ones zigzag) unless a table says otherwise.
+ * Then `stored` bytes of deflate, which are `raw` bytes when they are unpacked: numbers as LEB128
+ * varints (signed ones zigzag) unless a table says otherwise.
  */
 #ifndef PSPY_PROFILE_RECORDING_FORMAT_H
 #define PSPY_PROFILE_RECORDING_FORMAT_H
@@ -17,7 +18,10 @@
 #define RECORDING_MAJOR 1
 #define RECORDING_MINOR 0
 #define HEADER_SIZE     12
-#define CHUNK_HEADER    16
+#define CHUNK_HEADER    12
+/* What a flush of deflate ends with: left out of the file. */
+#define FLUSH_BYTES  "\0\0\xff\xff"
+#define FLUSH_LENGTH 4
 
 enum chunk_type {
     CHUNK_FACTS = 1,
@@ -36,15 +40,13 @@ enum chunk_type {
 
 enum chunk_flags {
     CHUNK_CRITICAL = 1 << 0, /* a reader that does not know the type cannot go on */
-    CHUNK_DEFLATED = 1 << 1, /* zlib's format; else the bytes as they are */
 };
 
 /* So that a small file cannot make its reader take much memory. */
 #define CHUNK_LARGEST 4194304 /* bytes of a chunk, unpacked */
-#define CHUNK_RATIO   32      /* unpacked at most so many times the stored bytes, and CHUNK_FREE */
-#define CHUNK_FREE    4096
 
 #define STRING_LARGEST 1048576 /* bytes; the rest of a longer text is cut */
+#define FACT_LARGEST   524288  /* the same of a text of the facts, which share a chunk */
 
 enum fact_tag {
     FACT_TITLE = 1,
@@ -58,6 +60,7 @@ enum fact_tag {
     FACT_DELAY,
     FACT_END,
     FACT_FLAGS,
+    FACT_LOWEST_RATE,
 };
 
 enum fact_flag {
@@ -76,8 +79,8 @@ enum counter_tag {
     COUNTER_DURATION = 1,
     COUNTER_TICKS,
     COUNTER_WITHOUT_NATIVE,
-    COUNTER_LOWEST_RATE,
     COUNTER_LOSSES = 16, /* and one for each cause behind it */
+    COUNTERS_ALL = COUNTER_LOSSES + LOSS_CAUSES,
 };
 
 /* Fields of a row, by table. More may join at a row's end: readers skip what they do not know. */
@@ -96,9 +99,8 @@ struct sample_trait {
     uint16_t call;
 };
 
-#define TIME_PLANES                                                                                \
-    5 /* bytes of a tick's distance from the one before; larger ones: see ESCAPE                   \
-       */
+/* Bytes of a tick's distance from the one before; a larger one follows the planes. */
+#define TIME_PLANES 5
 #define TIME_ESCAPE ((1ull << 8 * TIME_PLANES) - 1)
 
 #endif

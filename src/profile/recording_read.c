@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The frame of a recording: header, chunks, checksums. Every length is bounded before room is made
- * for it; what a chunk says is recording_rows.c's.
+ * for it. What a chunk says is recording_rows.c's; each row that joins a table is counted against
+ * what a file of that length may take of our memory, because deflate makes a thousand bytes of one.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 #include "recording_reader.h"
 
 #define STORED_LARGEST (CHUNK_LARGEST + 65536) /* packed bytes can be a few more than raw ones */
+/* A recursion of a million frames packs into a few kilobytes and takes 60 MB. */
+#define MEMORY_FREE     ((uint64_t)96 << 20)
+#define MEMORY_PER_BYTE 1024 /* of the file, beside that */
 
 /* Why reading has ended. */
 enum outcome {
@@ -24,6 +28,7 @@ enum outcome {
 struct chunk_header {
     unsigned type, flags;
     uint32_t stored, raw, crc;
+    uint32_t own_crc; /* of the header's bytes before the checksum */
 };
 
 bool recording_is(const void *bytes, size_t length)
@@ -76,43 +81,44 @@ static enum outcome read_chunk_header(const struct recording_input *input, struc
         return outcome;
     *ret = (struct chunk_header){.type = bytes[0],
                                  .flags = bytes[1],
-                                 .stored = little_endian(bytes + 4, 4),
-                                 .raw = little_endian(bytes + 8, 4),
-                                 .crc = little_endian(bytes + 12, 4)};
-    if (ret->raw > CHUNK_LARGEST || ret->stored > STORED_LARGEST ||
-        ret->raw > (uint64_t)CHUNK_RATIO * ret->stored + CHUNK_FREE)
-        return DAMAGED;
-    return !(ret->flags & CHUNK_DEFLATED) && ret->raw != ret->stored ? DAMAGED : WHOLE;
+                                 .stored = little_endian(bytes + 2, 3),
+                                 .raw = little_endian(bytes + 5, 3),
+                                 .crc = little_endian(bytes + 8, 4),
+                                 .own_crc = (uint32_t)crc32(0, bytes, 8)};
+    return ret->raw > CHUNK_LARGEST || ret->stored > STORED_LARGEST ? DAMAGED : WHOLE;
 }
 
-/* Unpacks into *raw, which has room for header->raw bytes. */
-static bool unpack(const struct chunk_header *header, const unsigned char *stored,
+/* Goes on in the stream of deflate. `stored` has room for the bytes of a flush behind its own, and
+ * `raw` for one byte more than there should be. */
+static bool unpack(z_stream *stream, const struct chunk_header *header, unsigned char *stored,
                    unsigned char *raw)
 {
-    uLongf length = header->raw;
-
-    if (!(header->flags & CHUNK_DEFLATED)) {
-        memcpy(raw, stored, header->stored);
-        return true;
-    }
-    return uncompress(raw, &length, stored, header->stored) == Z_OK && length == header->raw;
+    memcpy(stored + header->stored, FLUSH_BYTES, FLUSH_LENGTH);
+    stream->next_in = stored;
+    stream->avail_in = header->stored + FLUSH_LENGTH;
+    stream->next_out = raw;
+    stream->avail_out = header->raw + 1;
+    return inflate(stream, Z_SYNC_FLUSH) == Z_OK && stream->avail_in == 0 && stream->avail_out == 1;
 }
 
-static enum outcome take_chunk(struct reader *reader, const struct chunk_header *header,
-                               const unsigned char *stored)
+static enum outcome take_chunk(struct reader *reader, z_stream *stream,
+                               const struct chunk_header *header, unsigned char *stored)
 {
     unsigned char *raw = xmalloc(header->raw + 1u);
     struct chunk_bytes bytes = {.at = raw, .end = raw + header->raw};
     enum outcome outcome = DAMAGED;
 
-    if (crc32(0, stored, header->stored) == header->crc && unpack(header, stored, raw) &&
+    reader->memory_limit += (uint64_t)MEMORY_PER_BYTE * (CHUNK_HEADER + header->stored);
+    if (crc32(header->own_crc, stored, header->stored) == header->crc &&
+        unpack(stream, header, stored, raw) &&
         reader_take_chunk(reader, header->type, header->flags, &bytes))
         outcome = reader->is_unknown ? UNKNOWN : WHOLE;
     free(raw);
     return outcome;
 }
 
-static enum outcome read_chunk(struct reader *reader, const struct recording_input *input)
+static enum outcome read_chunk(struct reader *reader, z_stream *stream,
+                               const struct recording_input *input)
 {
     struct chunk_header header;
     enum outcome outcome = read_chunk_header(input, &header);
@@ -120,15 +126,16 @@ static enum outcome read_chunk(struct reader *reader, const struct recording_inp
 
     if (outcome != WHOLE)
         return outcome;
-    stored = xmalloc(header.stored + 1u);
+    stored = xmalloc(header.stored + FLUSH_LENGTH);
     outcome = read_exactly(input, stored, header.stored);
     if (outcome == WHOLE)
-        outcome = take_chunk(reader, &header, stored);
+        outcome = take_chunk(reader, stream, &header, stored);
     free(stored);
     return outcome;
 }
 
-/* ---- the file ---- */
+/* ---- the file ----------------------------------------------------------------------------------
+ */
 
 static enum err read_header(const struct recording_input *input, struct error *why)
 {
@@ -137,6 +144,12 @@ static enum err read_header(const struct recording_input *input, struct error *w
 
     if (got < 0)
         return error_set_errno(why, errno, "the recording cannot be read");
+    if (got == 0)
+        return error_set(why, ERR_INVALID,
+                         "the recording is empty: pspy ended before it wrote anything");
+    if (bytes[0] == 0x1f && bytes[1] == 0x8b)
+        return error_set(why, ERR_INVALID,
+                         "the recording is compressed: unpack it with 'gunzip' first");
     if (got < HEADER_SIZE || !recording_is(bytes, sizeof(bytes)))
         return error_set(why, ERR_INVALID,
                          "this is no recording of pspy: it begins with other bytes; give a file "
@@ -152,18 +165,20 @@ static enum err read_header(const struct recording_input *input, struct error *w
 /* How far a recording reads that does not end as it should. */
 static void warn(const struct profile *profile, enum outcome outcome, struct strbuf *warning)
 {
-    double seconds = (double)profile->facts.duration / (double)NS_PER_SECOND;
+    const struct samples *samples = &profile->samples;
+    uint64_t end = samples->length ? samples->items[samples->length - 1].time : 0;
+    double seconds = (double)end / (double)NS_PER_SECOND;
 
     if (outcome == DAMAGED)
         strbuf_addf(warning,
-                    "the recording is damaged: what comes before that, %zu samples in %.1f s, is "
-                    "shown",
-                    profile->samples.length, seconds);
+                    "the recording is damaged: only the %zu samples of the %.1f s before that "
+                    "place are read",
+                    samples->length, seconds);
     else
         strbuf_addf(warning,
                     "the recording is cut off after %zu samples in %.1f s: pspy was killed, or "
                     "still writes it",
-                    profile->samples.length, seconds);
+                    samples->length, seconds);
 }
 
 static void reader_deinit(struct reader *reader)
@@ -172,21 +187,35 @@ static void reader_deinit(struct reader *reader)
     vec_deinit(&reader->frames);
     vec_deinit(&reader->stacks);
     vec_deinit(&reader->traits);
+    vec_deinit(&reader->leaves);
+}
+
+/* Takes chunks until one of them is the last, or cannot be read. */
+static enum outcome read_chunks(struct reader *reader, const struct recording_input *input)
+{
+    enum outcome outcome = WHOLE;
+    z_stream stream = {0};
+
+    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+        xmalloc_fail();
+    vec_push(&reader->strings, STRING_EMPTY);
+    vec_push(&reader->stacks, STACK_EMPTY);
+    while (outcome == WHOLE && !reader->has_ended)
+        outcome = read_chunk(reader, &stream, input);
+    inflateEnd(&stream);
+    return outcome;
 }
 
 enum err recording_read(const struct recording_input *input, struct profile *ret,
                         struct strbuf *warning, struct error *why)
 {
-    struct reader reader = {.profile = ret};
+    struct reader reader = {.profile = ret, .memory_limit = MEMORY_FREE};
     enum err err = read_header(input, why);
-    enum outcome outcome = WHOLE;
+    enum outcome outcome;
 
     if (err != ERR_OK)
         return err;
-    vec_push(&reader.strings, STRING_EMPTY);
-    vec_push(&reader.stacks, STACK_EMPTY);
-    while (outcome == WHOLE && !reader.has_ended)
-        outcome = read_chunk(&reader, input);
+    outcome = read_chunks(&reader, input);
     reader_deinit(&reader);
     ret->settled = ret->samples.length;
     if (outcome == NO_INPUT)

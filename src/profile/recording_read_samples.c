@@ -3,6 +3,9 @@
 #include "recording_reader.h"
 
 #define TRAITS_MOST 1000000
+#define SAMPLE_COST 16 /* of our memory: most of them lie in a file */
+#define TRAIT_COST  12
+#define LEAF_COST   8
 
 /* The columns of one chunk; freed together. */
 struct columns {
@@ -36,7 +39,8 @@ static bool take_traits(struct reader *reader, struct chunk_bytes *bytes)
 {
     uint64_t count = bytes_number(bytes);
 
-    if (count > (size_t)(bytes->end - bytes->at) || reader->traits.length + count > TRAITS_MOST)
+    if (count > (size_t)(bytes->end - bytes->at) || reader->traits.length + count > TRAITS_MOST ||
+        !reader_count(reader, bytes, TRAIT_COST * count))
         return false;
     for (uint64_t i = 0; i < count && !bytes->is_bad; i++) {
         struct sample_trait trait = {.end = (uint8_t)bytes_index(bytes, STACK_ENDS),
@@ -45,6 +49,20 @@ static bool take_traits(struct reader *reader, struct chunk_bytes *bytes)
                                      .call = (uint16_t)bytes_index(bytes, UINT16_MAX + 1)};
 
         vec_push(&reader->traits, trait);
+    }
+    return !bytes->is_bad;
+}
+
+static bool take_leaves(struct reader *reader, struct chunk_bytes *bytes)
+{
+    uint64_t count = bytes_number(bytes);
+
+    if (count > (size_t)(bytes->end - bytes->at) || !reader_count(reader, bytes, LEAF_COST * count))
+        return false;
+    for (uint64_t i = 0; i < count && !bytes->is_bad; i++) {
+        uint32_t stack = bytes_index(bytes, reader->stacks.length);
+
+        vec_push(&reader->leaves, reader->stacks.items[stack]);
     }
     return !bytes->is_bad;
 }
@@ -71,7 +89,7 @@ static bool set_ticks(struct reader *reader, struct chunk_bytes *bytes, struct c
 
         if (distance == TIME_ESCAPE)
             distance = bytes_number(bytes);
-        if (count == 0 || count > columns->count - at || distance > UINT64_MAX / 2 - time)
+        if (count == 0 || count > columns->count - at || distance > INT64_MAX - time)
             return false;
         time += distance;
         for (uint64_t i = 0; i < count; i++, at++) {
@@ -95,13 +113,18 @@ static bool take_ticks(struct reader *reader, struct chunk_bytes *bytes, struct 
     return !bytes->is_bad && set_ticks(reader, bytes, counts, ticks, columns);
 }
 
-/* The samples of one tick share their distance: all but the first have it of their own tick. */
-static void take_weights(struct chunk_bytes *bytes, struct columns *columns)
+/* Their sum must not wrap. */
+static void take_weights(struct reader *reader, struct chunk_bytes *bytes, struct columns *columns)
 {
     for (size_t i = 0; i < columns->count; i++) {
         uint64_t weight = bytes_number(bytes);
 
-        columns->weights[i] = weight ? weight - 1 : columns->distances[i];
+        weight = weight ? weight - 1 : columns->distances[i];
+        if (weight > INT64_MAX - reader->total_weight)
+            bytes->is_bad = true;
+        else
+            reader->total_weight += weight;
+        columns->weights[i] = weight;
     }
 }
 
@@ -109,9 +132,10 @@ static bool take_columns(struct reader *reader, struct chunk_bytes *bytes, struc
 {
     const struct profile *profile = reader->profile;
 
-    if (!take_traits(reader, bytes) || !take_ticks(reader, bytes, columns))
+    if (!take_traits(reader, bytes) || !take_leaves(reader, bytes) ||
+        !take_ticks(reader, bytes, columns))
         return false;
-    take_weights(bytes, columns);
+    take_weights(reader, bytes, columns);
     for (size_t i = 0; i < columns->count; i++)
         columns->threads[i] = bytes_index(bytes, profile->threads.length);
     for (size_t i = 0; i < columns->count; i++)
@@ -124,7 +148,7 @@ static bool add_samples(struct reader *reader, struct chunk_bytes *bytes,
                         const struct columns *columns)
 {
     for (size_t i = 0; i < columns->count; i++) {
-        uint32_t stack = bytes_index(bytes, reader->stacks.length);
+        uint32_t leaf = bytes_index(bytes, reader->leaves.length);
         const struct sample_trait *trait;
         struct sample sample;
 
@@ -134,7 +158,7 @@ static bool add_samples(struct reader *reader, struct chunk_bytes *bytes,
         sample = (struct sample){.time = columns->times[i],
                                  .weight = columns->weights[i],
                                  .thread = columns->threads[i],
-                                 .stack = reader->stacks.items[stack],
+                                 .stack = reader->leaves.items[leaf],
                                  .end = trait->end,
                                  .state = trait->state,
                                  .flags = trait->flags,
@@ -152,7 +176,8 @@ bool reader_take_samples(struct reader *reader, struct chunk_bytes *bytes)
 
     /* Each has a byte of weight, thread, trait and stack at least. */
     if (first != reader->profile->samples.length || bytes->is_bad ||
-        count > (size_t)(bytes->end - bytes->at) / 4)
+        count > (size_t)(bytes->end - bytes->at) / 4 ||
+        !reader_count(reader, bytes, SAMPLE_COST * count))
         return false;
     columns_init(&columns, count);
     is_good = take_columns(reader, bytes, &columns) && add_samples(reader, bytes, &columns);

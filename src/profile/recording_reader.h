@@ -12,7 +12,8 @@ struct chunk_bytes {
 };
 
 uint64_t bytes_number(struct chunk_bytes *bytes);
-int64_t bytes_signed(struct chunk_bytes *bytes);
+/* One that counts or measures: not above INT64_MAX, so that a sum of two does not wrap. */
+uint64_t bytes_amount(struct chunk_bytes *bytes);
 /* The number if it is less than `limit`; else 0, and is_bad is set. */
 uint32_t bytes_index(struct chunk_bytes *bytes, size_t limit);
 /* The next `length` bytes; NULL, and is_bad is set, if there are not so many. */
@@ -26,11 +27,16 @@ struct reader {
     VEC(frame_id) frames;
     VEC(stack_id) stacks;
     VEC(struct sample_trait) traits;
+    VEC(stack_id) leaves; /* stacks of samples, in the order of the first one of each */
     uint64_t last_time;
+    uint64_t total_weight;
+    uint64_t memory, memory_limit; /* bytes: what the tables take, and may */
     bool has_ended;
     bool is_unknown; /* a critical chunk of a type that this pspy does not know */
 };
 
+/* Counts memory that is about to be taken. False, and is_bad is set: there is no more. */
+bool reader_count(struct reader *reader, struct chunk_bytes *bytes, uint64_t memory);
 /* False: the chunk's bytes make no sense. */
 bool reader_take_chunk(struct reader *reader, unsigned type, unsigned flags,
                        struct chunk_bytes *bytes);

@@ -7,6 +7,27 @@
 
 #define FIELDS_MOST 64
 
+/* What a row takes of our memory: itself, its places in indices, and the room that arrays grow by.
+ */
+enum {
+    STRING_COST = 64,
+    STRING_BYTE_COST = 4, /* a NUL becomes three bytes */
+    MODULE_COST = 24,
+    FRAME_COST = 128,
+    NAMES_COST = 24,
+    NAME_COST = 8,
+    STACK_COST = 64,
+    ROW_COST = 96, /* of processes, programs and threads */
+};
+
+bool reader_count(struct reader *reader, struct chunk_bytes *bytes, uint64_t memory)
+{
+    reader->memory += memory;
+    if (reader->memory > reader->memory_limit)
+        bytes->is_bad = true;
+    return !bytes->is_bad;
+}
+
 /* ---- bytes -------------------------------------------------------------------------------------
  */
 
@@ -31,9 +52,14 @@ static int64_t unzigzag(uint64_t number)
     return (int64_t)(number >> 1 ^ -(number & 1));
 }
 
-int64_t bytes_signed(struct chunk_bytes *bytes)
+uint64_t bytes_amount(struct chunk_bytes *bytes)
 {
-    return unzigzag(bytes_number(bytes));
+    uint64_t number = bytes_number(bytes);
+
+    if (number <= INT64_MAX)
+        return number;
+    bytes->is_bad = true;
+    return 0;
 }
 
 uint32_t bytes_index(struct chunk_bytes *bytes, size_t limit)
@@ -76,11 +102,6 @@ static unsigned next_fact(struct chunk_bytes *bytes, struct chunk_bytes *ret)
     return value && tag <= UINT32_MAX ? (unsigned)tag : 0;
 }
 
-static string_id fact_text(struct profile *profile, const struct chunk_bytes *value)
-{
-    return profile_string_n(profile, (const char *)value->at, (size_t)(value->end - value->at));
-}
-
 /* Never below 0, and finite. */
 static double fact_double(struct chunk_bytes *value)
 {
@@ -107,16 +128,18 @@ static void set_flags(struct recording_facts *facts, uint64_t flags)
     facts->has_no_states = flags & FACT_HAS_NO_STATES;
 }
 
-static void set_text_fact(struct profile *profile, unsigned tag, const struct chunk_bytes *value)
+static void set_text_fact(struct reader *reader, unsigned tag, struct chunk_bytes *value)
 {
-    struct recording_facts *facts = &profile->facts;
+    struct recording_facts *facts = &reader->profile->facts;
+    size_t length = (size_t)(value->end - value->at);
     string_id *const texts[] = {
         [FACT_TITLE] = &facts->title,           [FACT_HOST] = &facts->host,
         [FACT_EXPORTER] = &facts->exporter,     [FACT_PYTHON] = &facts->python,
         [FACT_PYTHON_WHY] = &facts->python_why,
     };
 
-    *texts[tag] = fact_text(profile, value);
+    if (reader_count(reader, value, STRING_COST + STRING_BYTE_COST * length))
+        *texts[tag] = profile_string_n(reader->profile, (const char *)value->at, length);
 }
 
 static bool take_facts(struct reader *reader, struct chunk_bytes *bytes)
@@ -128,19 +151,22 @@ static bool take_facts(struct reader *reader, struct chunk_bytes *bytes)
         unsigned tag = next_fact(bytes, &value);
 
         if (tag >= FACT_TITLE && tag <= FACT_PYTHON_WHY)
-            set_text_fact(reader->profile, tag, &value);
+            set_text_fact(reader, tag, &value);
         else if (tag == FACT_START_WALL)
-            facts->start_wall = bytes_number(&value);
+            facts->start_wall = bytes_amount(&value);
         else if (tag == FACT_RATE)
             facts->rate = fact_double(&value);
+        else if (tag == FACT_LOWEST_RATE)
+            facts->lowest_rate = fact_double(&value);
         else if (tag == FACT_MAX_OVERHEAD)
             facts->max_overhead = fact_double(&value);
         else if (tag == FACT_DELAY)
-            facts->delay = bytes_number(&value);
+            facts->delay = bytes_amount(&value);
         else if (tag == FACT_END)
             facts->end = (uint8_t)bytes_index(&value, RECORDING_ENDS);
         else if (tag == FACT_FLAGS)
             set_flags(facts, bytes_number(&value));
+        bytes->is_bad |= value.is_bad;
     }
     return !bytes->is_bad;
 }
@@ -154,15 +180,14 @@ static bool take_counters(struct reader *reader, struct chunk_bytes *bytes)
         unsigned tag = next_fact(bytes, &value);
 
         if (tag == COUNTER_DURATION)
-            facts->duration = bytes_number(&value);
+            facts->duration = bytes_amount(&value);
         else if (tag == COUNTER_TICKS)
-            facts->ticks = bytes_number(&value);
+            facts->ticks = bytes_amount(&value);
         else if (tag == COUNTER_WITHOUT_NATIVE)
-            facts->without_native = bytes_number(&value);
-        else if (tag == COUNTER_LOWEST_RATE)
-            facts->lowest_rate = fact_double(&value);
+            facts->without_native = bytes_amount(&value);
         else if (tag >= COUNTER_LOSSES && tag < COUNTER_LOSSES + LOSS_CAUSES)
-            facts->losses[tag - COUNTER_LOSSES] = bytes_number(&value);
+            facts->losses[tag - COUNTER_LOSSES] = bytes_amount(&value);
+        bytes->is_bad |= value.is_bad;
     }
     return !bytes->is_bad;
 }
@@ -231,7 +256,7 @@ static bool take_strings(struct reader *reader, struct chunk_bytes *bytes)
         uint64_t length = bytes_number(bytes);
         const unsigned char *text = bytes_take(bytes, length);
 
-        if (text)
+        if (text && reader_count(reader, bytes, STRING_COST + STRING_BYTE_COST * length))
             vec_push(&reader->strings,
                      profile_string_n(reader->profile, (const char *)text, (size_t)length));
     }
@@ -248,7 +273,7 @@ static bool take_modules(struct reader *reader, struct chunk_bytes *bytes)
         struct profile_module module;
 
         read_row(bytes, fields, row, MODULE_FIELDS);
-        if (bytes->is_bad)
+        if (!reader_count(reader, bytes, MODULE_COST))
             return false;
         module = (struct profile_module){.path = string_at(reader, bytes, row[0]),
                                          .build_id = string_at(reader, bytes, row[1]),
@@ -298,7 +323,7 @@ static bool take_frames(struct reader *reader, struct chunk_bytes *bytes)
         frame_id frame;
 
         read_row(bytes, fields, row, FRAME_FIELDS);
-        if (bytes->is_bad)
+        if (!reader_count(reader, bytes, FRAME_COST))
             return false;
         frame = row[0] == FRAME_IS_ADDRESS ? add_address(reader, bytes, row)
                                            : add_info(reader, bytes, row);
@@ -315,7 +340,8 @@ static bool take_one_name(struct reader *reader, struct chunk_bytes *bytes)
     VEC(frame_id) names = VEC_INIT;
     frame_id frame;
 
-    if (bytes->is_bad || count > (size_t)(bytes->end - bytes->at))
+    if (bytes->is_bad || count > (size_t)(bytes->end - bytes->at) ||
+        !reader_count(reader, bytes, NAMES_COST + NAME_COST * count))
         return false;
     frame = reader->frames.items[number];
     for (uint64_t i = 0; i < count && !bytes->is_bad; i++)
@@ -346,7 +372,8 @@ static bool take_stacks(struct reader *reader, struct chunk_bytes *bytes)
         uint32_t frame = bytes_index(bytes, reader->frames.length);
         stack_id parent;
 
-        if (bytes->is_bad || distance == 0 || distance > reader->stacks.length)
+        if (distance == 0 || distance > reader->stacks.length ||
+            !reader_count(reader, bytes, STACK_COST))
             return false;
         parent = reader->stacks.items[reader->stacks.length - distance];
         vec_push(&reader->stacks,
@@ -367,7 +394,7 @@ static bool take_processes(struct reader *reader, struct chunk_bytes *bytes)
         uint32_t index = bytes_index(bytes, profile->processes.length + 1);
 
         read_row(bytes, fields, row, PROCESS_FIELDS);
-        if (bytes->is_bad)
+        if (!reader_count(reader, bytes, ROW_COST))
             return false;
         if (index == profile->processes.length)
             profile_add_process(profile, 0);
@@ -392,9 +419,10 @@ static bool take_programs(struct reader *reader, struct chunk_bytes *bytes)
     fields = field_count(bytes, PROGRAM_FIELDS);
     while (bytes_are_left(bytes)) {
         struct profile_program program;
+        string_id command;
 
         read_row(bytes, fields, row, PROGRAM_FIELDS);
-        if (bytes->is_bad)
+        if (!reader_count(reader, bytes, ROW_COST))
             return false;
         program = (struct profile_program){
             .process = limited(bytes, row[0], profile->processes.length),
@@ -403,7 +431,10 @@ static bool take_programs(struct reader *reader, struct chunk_bytes *bytes)
             .since = row[3]};
         if (bytes->is_bad)
             return false;
+        /* What the process's own row says of its command stays. */
+        command = profile->processes.items[program.process].command;
         profile_add_program(profile, &program);
+        profile->processes.items[program.process].command = command;
     }
     return !bytes->is_bad;
 }
@@ -418,7 +449,7 @@ static bool take_threads(struct reader *reader, struct chunk_bytes *bytes)
 
         read_row(bytes, fields, row, THREAD_FIELDS);
         process = limited(bytes, row[0], profile->processes.length);
-        if (bytes->is_bad)
+        if (!reader_count(reader, bytes, ROW_COST))
             return false;
         if (index == profile->threads.length)
             profile_add_thread(profile, process, 0);

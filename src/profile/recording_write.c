@@ -3,9 +3,7 @@
  * Tables that only grow are written from where the last call ended. Rows that change (modules,
  * processes, threads) are compared with what was written of them; facts with the bytes they made.
  */
-#include <assert.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "recording_writer.h"
 
@@ -17,6 +15,7 @@ struct recording_writer *recording_writer_create(recording_write_fn *write, void
 
     writer->write = write;
     writer->context = context;
+    recording_packer_init(&writer->packer);
     return writer;
 }
 
@@ -25,76 +24,13 @@ void recording_writer_destroy(struct recording_writer *writer)
     if (!writer)
         return;
     strbuf_deinit(&writer->raw);
-    strbuf_deinit(&writer->packed);
     strbuf_deinit(&writer->facts);
-    strbuf_deinit(&writer->counters);
+    recording_packer_deinit(&writer->packer);
     for (size_t i = 0; i < CHANGING_TABLES; i++)
         vec_deinit(&writer->rows[i]);
     vec_deinit(&writer->traits);
+    vec_deinit(&writer->leaf_of);
     free(writer);
-}
-
-/* ---- bytes -------------------------------------------------------------------------------------
- */
-
-void recording_put(struct strbuf *out, uint64_t number)
-{
-    while (number >= 0x80) {
-        strbuf_add_char(out, (char)(number | 0x80));
-        number >>= 7;
-    }
-    strbuf_add_char(out, (char)number);
-}
-
-static void put_fixed(struct strbuf *out, uint64_t number, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        strbuf_add_char(out, (char)(number >> 8 * i));
-}
-
-static void hand_over(struct recording_writer *writer, const struct strbuf *bytes)
-{
-    if (!writer->has_failed)
-        writer->has_failed = !writer->write(writer->context, bytes->text, bytes->length);
-}
-
-/* Packs the raw bytes behind the room for a header. False: they are to be stored as they are. */
-static bool pack(struct recording_writer *writer)
-{
-    const struct strbuf *raw = &writer->raw;
-    uLongf length = compressBound(raw->length);
-    char *room;
-    bool is_packed;
-
-    strbuf_reset(&writer->packed);
-    room = xmalloc(CHUNK_HEADER + length);
-    is_packed = compress2((Bytef *)room + CHUNK_HEADER, &length, (const Bytef *)raw->text,
-                          raw->length, Z_DEFAULT_COMPRESSION) == Z_OK &&
-                length < raw->length && raw->length <= CHUNK_RATIO * length + CHUNK_FREE;
-    if (is_packed)
-        strbuf_add(&writer->packed, room + CHUNK_HEADER, length);
-    free(room);
-    return is_packed;
-}
-
-/* Ends a chunk: `raw` holds its bytes. */
-void recording_end_chunk(struct recording_writer *writer, enum chunk_type type, unsigned flags)
-{
-    struct strbuf header = STRBUF_INIT;
-    bool is_packed = pack(writer);
-    const struct strbuf *stored = is_packed ? &writer->packed : &writer->raw;
-
-    assert(writer->raw.length <= CHUNK_LARGEST);
-    put_fixed(&header, type, 1);
-    put_fixed(&header, flags | (is_packed ? CHUNK_DEFLATED : 0), 1);
-    put_fixed(&header, 0, 2);
-    put_fixed(&header, stored->length, 4);
-    put_fixed(&header, writer->raw.length, 4);
-    put_fixed(&header, crc32(0, (const Bytef *)stored->text, (uInt)stored->length), 4);
-    strbuf_add(&header, stored->text, stored->length);
-    hand_over(writer, &header);
-    strbuf_deinit(&header);
-    strbuf_reset(&writer->raw);
 }
 
 static void write_header(struct recording_writer *writer)
@@ -104,9 +40,9 @@ static void write_header(struct recording_writer *writer)
     if (writer->has_header)
         return;
     strbuf_add(&header, RECORDING_MAGIC, RECORDING_MAGIC_LENGTH);
-    put_fixed(&header, RECORDING_MAJOR, 2);
-    put_fixed(&header, RECORDING_MINOR, 2);
-    hand_over(writer, &header);
+    recording_put_fixed(&header, RECORDING_MAJOR, 2);
+    recording_put_fixed(&header, RECORDING_MINOR, 2);
+    recording_hand_over(writer, &header);
     strbuf_deinit(&header);
     writer->has_header = true;
 }
@@ -126,8 +62,7 @@ static void put_fact_text(struct strbuf *out, unsigned tag, const struct profile
 {
     const char *text = profile_text(profile, string);
 
-    if (*text)
-        put_fact(out, tag, text, strlen(text));
+    put_fact(out, tag, text, strnlen(text, FACT_LARGEST));
 }
 
 static void put_fact_number(struct strbuf *out, unsigned tag, uint64_t number)
@@ -146,7 +81,7 @@ static void put_fact_double(struct strbuf *out, unsigned tag, double number)
     uint64_t bits;
 
     memcpy(&bits, &number, sizeof(bits));
-    put_fixed(&bytes, bits, sizeof(bits));
+    recording_put_fixed(&bytes, bits, sizeof(bits));
     put_fact(out, tag, bytes.text, bytes.length);
     strbuf_deinit(&bytes);
 }
@@ -173,28 +108,19 @@ static void put_facts(struct strbuf *out, const struct profile *profile)
     put_fact_text(out, FACT_PYTHON_WHY, profile, facts->python_why);
     put_fact_number(out, FACT_START_WALL, facts->start_wall);
     put_fact_double(out, FACT_RATE, facts->rate);
+    put_fact_double(out, FACT_LOWEST_RATE, facts->lowest_rate);
     put_fact_double(out, FACT_MAX_OVERHEAD, facts->max_overhead);
     put_fact_number(out, FACT_DELAY, facts->delay);
     put_fact_number(out, FACT_END, facts->end);
     put_fact_number(out, FACT_FLAGS, fact_flags(facts));
 }
 
-static void put_counters(struct strbuf *out, const struct profile *profile)
-{
-    const struct recording_facts *facts = &profile->facts;
-
-    put_fact_number(out, COUNTER_DURATION, facts->duration);
-    put_fact_number(out, COUNTER_TICKS, facts->ticks);
-    put_fact_number(out, COUNTER_WITHOUT_NATIVE, facts->without_native);
-    put_fact_double(out, COUNTER_LOWEST_RATE, facts->lowest_rate);
-    for (unsigned i = 0; i < LOSS_CAUSES; i++)
-        put_fact_number(out, COUNTER_LOSSES + i, facts->losses[i]);
-}
-
 /* Where the bytes differ from those that were written last. */
-static void write_changed(struct recording_writer *writer, enum chunk_type type, unsigned flags,
-                          struct strbuf *last)
+static void write_facts(struct recording_writer *writer, const struct profile *profile)
 {
+    struct strbuf *last = &writer->facts;
+
+    put_facts(&writer->raw, profile);
     if (last->length == writer->raw.length &&
         memcmp(last->text, writer->raw.text, last->length) == 0) {
         strbuf_reset(&writer->raw);
@@ -202,7 +128,26 @@ static void write_changed(struct recording_writer *writer, enum chunk_type type,
     }
     strbuf_reset(last);
     strbuf_add(last, writer->raw.text, writer->raw.length);
-    recording_end_chunk(writer, type, flags);
+    recording_end_chunk(writer, CHUNK_FACTS, CHUNK_CRITICAL);
+}
+
+/* Those that have changed: all begin at 0. */
+static void write_counters(struct recording_writer *writer, const struct profile *profile)
+{
+    const struct recording_facts *facts = &profile->facts;
+    uint64_t now[COUNTERS_ALL] = {
+        [COUNTER_DURATION] = facts->duration,
+        [COUNTER_TICKS] = facts->ticks,
+        [COUNTER_WITHOUT_NATIVE] = facts->without_native,
+    };
+
+    memcpy(&now[COUNTER_LOSSES], facts->losses, sizeof(facts->losses));
+    for (unsigned tag = 0; tag < COUNTERS_ALL; tag++)
+        if (now[tag] != writer->counters[tag])
+            put_fact_number(&writer->raw, tag, now[tag]);
+    memcpy(writer->counters, now, sizeof(now));
+    if (writer->raw.length)
+        recording_end_chunk(writer, CHUNK_COUNTERS, CHUNK_CRITICAL);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------
@@ -407,8 +352,7 @@ static void write_changing(struct recording_writer *writer, const struct profile
 bool recording_write(struct recording_writer *writer, const struct profile *profile)
 {
     write_header(writer);
-    put_facts(&writer->raw, profile);
-    write_changed(writer, CHUNK_FACTS, CHUNK_CRITICAL, &writer->facts);
+    write_facts(writer, profile);
     if (writer->strings == 0)
         writer->strings = writer->stacks = 1; /* the empty ones are there */
     write_table(writer, profile, CHUNK_STRINGS, put_strings, profile->strings.offsets.length,
@@ -422,15 +366,14 @@ bool recording_write(struct recording_writer *writer, const struct profile *prof
                 &writer->programs);
     write_changing(writer, profile, 2, profile->threads.length);
     recording_write_samples(writer, profile);
-    put_counters(&writer->raw, profile);
-    write_changed(writer, CHUNK_COUNTERS, 0, &writer->counters);
+    write_counters(writer, profile);
     return !writer->has_failed;
 }
 
 bool recording_finish(struct recording_writer *writer, const struct profile *profile)
 {
     recording_write(writer, profile);
-    recording_put(&writer->raw, profile->samples.length);
+    recording_put(&writer->raw, writer->samples);
     recording_end_chunk(writer, CHUNK_END, CHUNK_CRITICAL);
     return !writer->has_failed;
 }

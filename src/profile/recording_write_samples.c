@@ -7,6 +7,7 @@
 #include "recording_writer.h"
 
 #define SAMPLES_WANTED 65536 /* in a chunk */
+#define NOISE_PLANES   2     /* low bytes of a distance: any value is as likely as another */
 
 static size_t trait_of(struct recording_writer *writer, const struct sample *sample)
 {
@@ -42,9 +43,11 @@ static uint64_t tick_distance(const struct sample *samples, size_t at, size_t fr
 static void put_ticks(struct recording_writer *writer, const struct sample *samples, size_t from,
                       size_t to)
 {
-    struct strbuf counts = STRBUF_INIT, planes[TIME_PLANES] = {STRBUF_INIT}, rest = STRBUF_INIT;
+    struct strbuf counts = STRBUF_INIT, planes[TIME_PLANES], rest = STRBUF_INIT;
     uint64_t ticks = 0;
 
+    for (unsigned i = 0; i < TIME_PLANES; i++)
+        strbuf_init(&planes[i]);
     for (size_t at = from, next; at < to; at = next, ticks++) {
         uint64_t distance = tick_distance(samples, at, from, writer->last_time);
         uint64_t shown = distance < TIME_ESCAPE ? distance : TIME_ESCAPE;
@@ -59,6 +62,8 @@ static void put_ticks(struct recording_writer *writer, const struct sample *samp
     recording_put(&writer->raw, ticks);
     strbuf_add(&writer->raw, counts.text, counts.length);
     for (unsigned i = 0; i < TIME_PLANES; i++) {
+        if (i == 0 || i == NOISE_PLANES)
+            recording_cut(writer);
         strbuf_add(&writer->raw, planes[i].text, planes[i].length);
         strbuf_deinit(&planes[i]);
     }
@@ -78,6 +83,28 @@ static void put_weights(struct recording_writer *writer, const struct sample *sa
         for (size_t i = at; i < next; i++)
             recording_put(&writer->raw, samples[i].weight == distance ? 0 : samples[i].weight + 1);
     }
+}
+
+/* Stacks that the chunk is the first to have a sample of. */
+static void put_leaves(struct recording_writer *writer, const struct sample *samples, size_t from,
+                       size_t to)
+{
+    struct strbuf stacks = STRBUF_INIT;
+    uint32_t known = writer->leaves;
+
+    for (size_t i = from; i < to; i++) {
+        uint32_t stack = samples[i].stack.v;
+
+        while (writer->leaf_of.length <= stack)
+            vec_push(&writer->leaf_of, 0);
+        if (writer->leaf_of.items[stack])
+            continue;
+        writer->leaf_of.items[stack] = ++writer->leaves;
+        recording_put(&stacks, stack);
+    }
+    recording_put(&writer->raw, writer->leaves - known);
+    strbuf_add(&writer->raw, stacks.text, stacks.length);
+    strbuf_deinit(&stacks);
 }
 
 /* Traits that the chunk is the first to have. */
@@ -111,14 +138,16 @@ void recording_write_samples(struct recording_writer *writer, const struct profi
         recording_put(&writer->raw, from);
         recording_put(&writer->raw, to - from);
         put_traits(writer, samples, from, to);
+        put_leaves(writer, samples, from, to);
         put_ticks(writer, samples, from, to);
         put_weights(writer, samples, from, to);
         for (size_t i = from; i < to; i++)
             recording_put(&writer->raw, samples[i].thread);
         for (size_t i = from; i < to; i++)
             recording_put(&writer->raw, trait_of(writer, &samples[i]));
+        recording_cut(writer);
         for (size_t i = from; i < to; i++)
-            recording_put(&writer->raw, samples[i].stack.v);
+            recording_put(&writer->raw, writer->leaf_of.items[samples[i].stack.v] - 1);
         recording_end_chunk(writer, CHUNK_SAMPLES, CHUNK_CRITICAL);
         writer->last_time = samples[to - 1].time;
         writer->samples = to;

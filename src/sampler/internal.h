@@ -78,6 +78,7 @@ struct capture {
 struct code_frame {
     string_id name, file, short_file;
     enum frame_kind kind;
+    uint32_t first_line;
     bool is_ready;
 };
 
@@ -94,27 +95,26 @@ struct process;
 /* What the processes of a recording share. */
 struct sampler {
     struct sampler_setup setup;
-    struct schedule schedule;
-    bool has_begun; /* the delay is over */
-    uint64_t begin; /* when it will be */
+    struct wakers wakers;
     struct module_list modules;
+    VEC(bool) told_images;    /* by module: the profile has its build-id */
     struct ufunc_loops loops; /* NumPy's, to name native frames */
     VEC(struct process *) processes;
     struct table process_index; /* by pid; of the first so many as it has */
     unsigned asking;            /* processes that have threads which were asked to stop */
     sigset_t old_mask;          /* ours, before the first of them was */
-    bool has_rounds;            /* several ticks share one look at what seldom changes */
-    uint64_t now;               /* of this tick, ns of clock_now */
-    uint64_t start_ticks;       /* of the recording, as procfs_stat.start_time */
-    uint64_t end;               /* of the recording, ns of clock_now; SAMPLER_FOREVER */
+    bool has_begun;             /* the delay is over */
+    bool has_finished;
+    bool has_rounds;      /* several ticks share one look at what seldom changes */
+    uint64_t delay_end;   /* ns of clock_now */
+    uint64_t now;         /* of this tick, likewise */
+    uint64_t start_ticks; /* of the recording, as procfs_stat.start_time */
+    struct schedule schedule;
 };
 
 struct process {
     struct sampler *sampler;
-    /* The setup's. */
-    const struct sampler_options *options;
-    struct profile *profile;
-    struct waiter *waiter;
+    const struct sampler_setup *setup;
     struct target *target; /* the setup's, or its own */
     bool has_ended;
     struct address_space space;
@@ -149,8 +149,8 @@ struct process {
     uint64_t churn_end;  /* until then threads or code objects come and go: no rounds */
     struct merged_stack merged;
     uint32_t profile_process;
-    uint32_t program; /* that it runs, in the profile */
-    uint32_t parent;  /* the parent's program when this process was met */
+    uint32_t program;        /* that it runs: index in profile.programs */
+    uint32_t parent_program; /* that its parent ran when it was met; PROFILE_NONE: no parent */
 };
 
 /* process.c: what stays the same from tick to tick. */
@@ -180,13 +180,16 @@ void children_find(struct process *process);
 /* Orphans, which became our own children (PR_SET_CHILD_SUBREAPER). Collects those that ended. */
 void children_adopt(struct sampler *sampler);
 
+/* modules.c: the profile's modules, module i of which is module i of the list. */
+/* Brings the profile up to date with all that is known of them. */
+void modules_tell(struct sampler *sampler);
+/* The same with what must be known before an address in the module is added. */
+void modules_tell_one(struct sampler *sampler, uint32_t module);
+
 /* names.c */
 void process_name_threads(struct process *process);
 /* Reads which loops NumPy has, if that is due at `now`. */
 void process_read_loops(struct process *process, uint64_t now);
-
-/* Puts modules that have joined since into the profile. */
-void sampler_tell_modules(struct sampler *sampler);
 
 /* Counts a sample that does not exist. */
 void process_lose(struct process *process, enum loss_cause cause);

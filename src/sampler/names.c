@@ -32,10 +32,10 @@ static const char *python_name(const struct process *process, const struct pytho
 static const char *fallback_name(const struct process *process, const struct thread *thread,
                                  struct strbuf *comm)
 {
-    const struct profile *profile = process->profile;
+    const struct profile *profile = process->setup->profile;
 
     if (profile->threads.items[thread->profile_thread].name.v != STRING_EMPTY.v &&
-        process->profile->facts.saw_python)
+        process->setup->profile->facts.saw_python)
         return "";
     target_thread_comm(process->target, thread->tid, comm);
     return comm->text;
@@ -43,6 +43,7 @@ static const char *fallback_name(const struct process *process, const struct thr
 
 void process_name_threads(struct process *process)
 {
+    struct profile *profile = process->setup->profile;
     struct python_names names = {VEC_INIT};
 
     if (process->has_python)
@@ -57,8 +58,7 @@ void process_name_threads(struct process *process)
         if (*name == '\0')
             name = fallback_name(process, thread, &comm);
         if (*name)
-            process->profile->threads.items[thread->profile_thread].name =
-                profile_string(process->profile, name);
+            profile->threads.items[thread->profile_thread].name = profile_string(profile, name);
     }
     python_names_deinit(&names);
     process->names_wanted = false;
@@ -75,7 +75,7 @@ static bool has_numpy(const struct process *process)
 /* Soon after NumPy's library is there its import has ended; more libraries with loops may join. */
 void process_read_loops(struct process *process, uint64_t now)
 {
-    if (!process->options->native || !process->has_python || now < process->next_loops)
+    if (!process->setup->options.native || !process->has_python || now < process->next_loops)
         return;
     process->next_loops = now + FIRST_LOOPS_PAUSE;
     if (!has_numpy(process))

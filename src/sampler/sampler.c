@@ -2,12 +2,11 @@
 /* One look after the other. A sample stands for the time since the tick before it. */
 #include "pspy/sampler/sampler.h"
 
-#include <limits.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "internal.h"
-#include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
 
 #define NAMES_PAUSE       NS_PER_SECOND
@@ -48,8 +47,8 @@ static enum err begin_round(struct process *process, uint64_t now)
     process->next_round = now + ROUND;
     err = process_update(process, now);
     if (err == ERR_OK)
-        err = process_list_threads(process, process->profile->facts.ticks, now);
-    if (err == ERR_OK && process->options->subprocesses)
+        err = process_list_threads(process, process->setup->profile->facts.ticks, now);
+    if (err == ERR_OK && process->setup->options.subprocesses)
         children_find(process);
     return err;
 }
@@ -73,11 +72,12 @@ static void look(struct process *process, uint64_t now)
 
 static void add_samples(struct process *process, uint64_t now, uint64_t weight)
 {
+    uint64_t time = now - process->sampler->schedule.start;
+
     jitlist_advance(&process->space, process->target);
     for (size_t i = 0; i < process->captures_used; i++)
         if (process->captures.items[i].is_taken)
-            stacks_add_sample(process, &process->captures.items[i],
-                              now - process->sampler->schedule.start, weight);
+            stacks_add_sample(process, &process->captures.items[i], time, weight);
     if (!process->sampler->has_rounds)
         process_confirm(process);
     name_threads(process, now);
@@ -92,17 +92,18 @@ static void update_times(struct process *process)
     vec_each (thread, &process->threads) {
         if (thread_files_stat(&thread->files, &stat) == ERR_OK)
             times_note_stat(thread, &stat);
-        times_tell(process->profile, thread);
+        times_tell(process->setup->profile, thread);
     }
 }
 
 /* Our own child's status is what waiting for it says. */
 static void note_status(struct process *process)
 {
-    struct profile_process *told = &process->profile->processes.items[process->profile_process];
-    const struct waiter *waiter = process->waiter;
+    struct profile_process *told =
+        &process->setup->profile->processes.items[process->profile_process];
+    const struct waiter *waiter = process->setup->waiter;
 
-    waiter_poll(process->waiter);
+    waiter_poll(process->setup->waiter);
     told->status = waiter->status;
     told->has_status = waiter->child == process->target->pid
                            ? waiter->has_ended
@@ -122,16 +123,19 @@ static void end_process(struct process *process, uint64_t patience)
         note_status(process);
     else
         process_read_loops(process, UINT64_MAX);
-    process_destroy(process);
 }
 
 static void sweep_ended(struct sampler *sampler)
 {
     size_t kept = 0;
 
-    vec_each (process, &sampler->processes) {
+    /* What one of them has to take back concerns those that are still there. */
+    vec_each (process, &sampler->processes)
         if ((*process)->has_ended)
             end_process(*process, DEAD_TIME);
+    vec_each (process, &sampler->processes) {
+        if ((*process)->has_ended)
+            process_destroy(*process);
         else
             sampler->processes.items[kept++] = *process;
     }
@@ -140,8 +144,8 @@ static void sweep_ended(struct sampler *sampler)
     sampler->processes.length = kept;
 }
 
-/* What no process may take back any more. */
-static void settle_samples(const struct sampler *sampler)
+/* No process will take back what all are sure of. */
+static void settle_samples(struct sampler *sampler)
 {
     struct profile *profile = sampler->setup.profile;
     size_t settled = profile->samples.length;
@@ -149,8 +153,7 @@ static void settle_samples(const struct sampler *sampler)
     vec_each (process, &sampler->processes)
         if ((*process)->confirmed < settled)
             settled = (*process)->confirmed;
-    if (settled > profile->settled)
-        profile->settled = settled;
+    profile->settled = settled;
 }
 
 /* One look at all processes; those that are found on the way are looked at as well. */
@@ -171,8 +174,8 @@ static void tick(struct sampler *sampler, uint64_t now)
     stops_take(sampler);
     vec_each (process, &sampler->processes)
         add_samples(*process, now, weight);
-    schedule->last = now;
     settle_samples(sampler);
+    schedule->last = now;
 }
 
 static void adapt(struct sampler *sampler, uint64_t now)
@@ -183,8 +186,7 @@ static void adapt(struct sampler *sampler, uint64_t now)
 
     schedule_adapt(&sampler->schedule, now);
     rate = (double)NS_PER_SECOND / (double)schedule->interval;
-    if (schedule->interval > schedule->wanted &&
-        (facts->lowest_rate <= 0 || rate < facts->lowest_rate))
+    if (schedule->interval > schedule->wanted && (!facts->lowest_rate || rate < facts->lowest_rate))
         facts->lowest_rate = rate;
 }
 
@@ -211,197 +213,185 @@ static bool all_ended(struct sampler *sampler)
     return !is_any_alive(sampler);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
-
-static enum sampler_event end_as(struct sampler *sampler, enum recording_end end)
+static void note_duration(struct sampler *sampler)
 {
-    struct recording_facts *facts = &sampler->setup.profile->facts;
-
-    facts->end = (uint8_t)end;
     if (sampler->has_begun)
-        facts->duration = clock_now() - sampler->schedule.start;
-    return SAMPLER_ENDED;
+        sampler->setup.profile->facts.duration = clock_now() - sampler->schedule.start;
+}
+
+static void end(struct sampler *sampler, enum recording_end why)
+{
+    sampler->setup.profile->facts.end = (uint8_t)why;
+    note_duration(sampler);
+}
+
+/* A sleep towards the next tick, or the tick. */
+static void step(struct sampler *sampler, uint64_t now, uint64_t deadline)
+{
+    struct schedule *schedule = &sampler->schedule;
+    struct profile *profile = sampler->setup.profile;
+    bool is_over = false;
+
+    waiter_poll(sampler->setup.waiter);
+    if (sampler->setup.waiter->has_ended && all_ended(sampler)) {
+        is_over = true;
+    } else if (now >= schedule->end) {
+        schedule_count_missed(schedule, profile, schedule->end);
+        end(sampler, RECORDING_DURATION);
+    } else if (now < schedule_next(schedule)) {
+        is_over = schedule_sleep(schedule, &sampler->wakers, now, deadline) && all_ended(sampler);
+    } else {
+        adapt(sampler, now);
+        tick(sampler, now);
+        is_over = sampler->processes.length == 0 && all_ended(sampler);
+        if (!is_over)
+            schedule_advance(schedule, profile, clock_now());
+    }
+    if (is_over)
+        end(sampler, RECORDING_EXITED);
 }
 
 static void begin(struct sampler *sampler)
 {
-    struct profile *profile = sampler->setup.profile;
-
-    schedule_init(&sampler->schedule, &sampler->setup.options, sampler->setup.watch);
-    sampler->has_rounds = sampler->schedule.interval < SHORT_INTERVAL;
-    sampler->end = sampler->schedule.end;
-    sampler->start_ticks = times_now();
-    profile->facts.start_wall = clock_wall();
     vec_push(&sampler->processes, process_create(sampler, sampler->setup.target, NULL));
+    schedule_init(&sampler->schedule, &sampler->setup.options);
+    sampler->has_rounds = sampler->schedule.interval < SHORT_INTERVAL;
+    sampler->start_ticks = times_now();
+    sampler->setup.profile->facts.start_wall = clock_wall();
     sampler->has_begun = true;
 }
 
-/* Nothing is looked at before the first tick. False: there is nothing left to be sampled. */
-static bool wait_for_start(struct sampler *sampler, uint64_t deadline)
+/* Nothing is looked at before the first tick. */
+static void await_start(struct sampler *sampler, uint64_t now, uint64_t deadline)
 {
-    const struct waiter *waiter = sampler->setup.waiter;
-    const struct schedule unwatched = {.watch = -1};
+    struct waiter *waiter = sampler->setup.waiter;
     struct procfs_stat state;
 
-    if (waiter->has_ended && !sampler->setup.options.subprocesses)
-        return false;
-    if (!waiter->child && target_stat(sampler->setup.target, &state) == ERR_GONE)
-        return false;
-    schedule_sleep_until(&unwatched, sampler->begin < deadline ? sampler->begin : deadline);
-    return true;
-}
-
-static uint64_t soonest(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* False: a tick is due. */
-static bool sleep_towards_tick(const struct sampler *sampler, uint64_t now, uint64_t deadline)
-{
-    uint64_t next = schedule_next(&sampler->schedule);
-
-    if (now >= next)
-        return false;
-    schedule_sleep_until(&sampler->schedule,
-                         soonest(soonest(next, sampler->schedule.end), deadline));
-    return true;
-}
-
-/* Whether all has ended, asked while the next tick is some time away. */
-static bool ended_meanwhile(struct sampler *sampler, uint64_t since)
-{
-    uint64_t next = soonest(schedule_next(&sampler->schedule), sampler->schedule.end);
-
-    return next > since + SCHEDULE_LONGEST_SLEEP && all_ended(sampler);
-}
-
-enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline)
-{
-    struct profile *profile = sampler->setup.profile;
-
-    for (;;) {
-        uint64_t now = clock_now();
-
-        if (*sampler->setup.stop)
-            return end_as(sampler, RECORDING_STOPPED);
-        waiter_poll(sampler->setup.waiter);
-        if (!sampler->has_begun && now >= sampler->begin)
-            begin(sampler);
-        if (sampler->has_begun && sampler->setup.waiter->has_ended && all_ended(sampler))
-            return end_as(sampler, RECORDING_EXITED);
-        if (sampler->has_begun && now >= sampler->end) {
-            schedule_count_missed(&sampler->schedule, profile, sampler->end);
-            return end_as(sampler, RECORDING_DURATION);
-        }
-        if (schedule_is_called(&sampler->schedule))
-            return SAMPLER_WATCHED;
-        if (now >= deadline)
-            return SAMPLER_DEADLINE;
-        if (!sampler->has_begun) {
-            if (!wait_for_start(sampler, deadline))
-                return end_as(sampler, RECORDING_EXITED);
-            continue;
-        }
-        if (sleep_towards_tick(sampler, now, deadline)) {
-            if (ended_meanwhile(sampler, now))
-                return end_as(sampler, RECORDING_EXITED);
-            continue;
-        }
-        adapt(sampler, now);
-        tick(sampler, now);
-        if (sampler->processes.length == 0 && all_ended(sampler))
-            return end_as(sampler, RECORDING_EXITED);
-        schedule_advance(&sampler->schedule, profile, clock_now());
+    if (now >= sampler->delay_end) {
+        begin(sampler);
+        return;
     }
+    waiter_poll(waiter);
+    if ((waiter->has_ended && !sampler->setup.options.subprocesses) ||
+        (!waiter->child && target_stat(sampler->setup.target, &state) == ERR_GONE))
+        end(sampler, RECORDING_EXITED);
+    else
+        schedule_sleep_until(&sampler->wakers,
+                             sampler->delay_end < deadline ? sampler->delay_end : deadline);
 }
 
-/* ---- what the profile is told ------------------------------------------------------------------
- */
-
-static void set_facts(struct sampler *sampler)
+void sampler_note_options(struct profile *profile, const struct sampler_options *options)
 {
-    const struct sampler_options *options = &sampler->setup.options;
-    struct profile *profile = sampler->setup.profile;
     struct recording_facts *facts = &profile->facts;
-    char host[HOST_NAME_MAX + 1] = "";
+    char host[256] = "";
 
     gethostname(host, sizeof(host) - 1);
     facts->host = profile_string(profile, host);
     facts->exporter = profile_string(profile, "pspy " PSPY_VERSION);
     facts->rate = options->rate;
-    facts->delay = options->delay;
     facts->max_overhead = options->max_overhead;
+    facts->delay = options->delay;
     facts->native = options->native;
     facts->subprocesses = options->subprocesses;
     facts->idle = options->idle;
     facts->gil = options->gil;
     facts->nonblocking = options->nonblocking;
-    facts->start_wall = clock_wall();
 }
 
-static struct profile_module described(struct profile *profile, const struct module *module)
+struct sampler *sampler_create(const struct sampler_setup *setup)
 {
-    struct profile_module ret = {.path = profile_string(profile, module->path)};
-    cleanup(strbuf_deinit) struct strbuf id = STRBUF_INIT;
+    struct sampler *sampler = xcalloc(1, sizeof(*sampler));
 
-    if (module->is_interpreter)
-        ret.flags |= MODULE_INTERPRETER;
-    if (module->is_jit)
-        ret.flags |= MODULE_JIT;
-    if (module->image && !module->is_jit && image_build_id(module->image, &id))
-        ret.build_id = profile_string(profile, id.text);
-    return ret;
+    sampler->setup = *setup;
+    sampler->delay_end = clock_now() + setup->options.delay;
+    prctl(PR_SET_TIMERSLACK, 1);
+    target_raise_descriptors();
+    wakers_init(&sampler->wakers, setup->watch_fd);
+    sampler_note_options(setup->profile, &setup->options);
+    if (!setup->options.delay)
+        begin(sampler);
+    return sampler;
 }
 
-void sampler_tell_modules(struct sampler *sampler)
+static bool is_woken(const struct sampler *sampler)
 {
-    struct profile *profile = sampler->setup.profile;
-
-    for (size_t i = profile->modules.length; i < sampler->modules.modules.length; i++) {
-        struct profile_module told = described(profile, &sampler->modules.modules.items[i]);
-
-        profile_add_module(profile, &told);
-    }
+    return (sampler->setup.wake && *sampler->setup.wake) || wakers_is_ready(&sampler->wakers);
 }
 
-/* An image may be opened, and an interpreter be found, long after the mapping was seen. */
-static void update_modules(struct sampler *sampler)
+enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline)
 {
-    struct profile *profile = sampler->setup.profile;
+    const struct recording_facts *facts = &sampler->setup.profile->facts;
+    uint64_t now;
 
-    sampler_tell_modules(sampler);
-    for (size_t i = 0; i < profile->modules.length; i++) {
-        const struct module *module = &sampler->modules.modules.items[i];
-        struct profile_module *told = &profile->modules.items[i];
-
-        if ((module->image && !module->is_jit && !told->build_id.v) || module->is_interpreter)
-            *told = described(profile, module);
-    }
+    do {
+        now = clock_now();
+        if (facts->end == RECORDING_CUT_OFF && *sampler->setup.stop)
+            end(sampler, RECORDING_STOPPED);
+        if (facts->end != RECORDING_CUT_OFF)
+            return SAMPLER_ENDED;
+        if (is_woken(sampler))
+            return SAMPLER_READY;
+        if (sampler->has_begun)
+            step(sampler, now, deadline);
+        else
+            await_start(sampler, now, deadline);
+    } while (now < deadline);
+    return SAMPLER_DEADLINE;
 }
 
 void sampler_tell(struct sampler *sampler)
 {
-    update_modules(sampler);
-    if (!sampler->has_begun)
-        return;
-    sampler->setup.profile->facts.duration = clock_now() - sampler->schedule.start;
     vec_each (process, &sampler->processes) {
         update_times(*process);
         process_name_threads(*process);
     }
+    modules_tell(sampler);
+    if (sampler->setup.profile->facts.end == RECORDING_CUT_OFF)
+        note_duration(sampler);
 }
 
-struct sampler_progress sampler_progress(const struct sampler *sampler)
+void sampler_progress(const struct sampler *sampler, struct sampler_progress *ret)
 {
     const struct profile *profile = sampler->setup.profile;
 
-    return (struct sampler_progress){
-        .elapsed = sampler->has_begun ? clock_now() - sampler->schedule.start : 0,
-        .samples = profile->samples.length,
-        .ticks = profile->facts.ticks,
-        .lost = profile_lost(profile)};
+    *ret = (struct sampler_progress){.has_begun = sampler->has_begun,
+                                     .samples = profile->samples.length,
+                                     .ticks = profile->facts.ticks,
+                                     .lost = profile_lost(profile)};
+    if (sampler->has_begun)
+        ret->elapsed = clock_now() - sampler->schedule.start;
+}
+
+void sampler_finish(struct sampler *sampler)
+{
+    if (sampler->has_finished)
+        return;
+    sampler->has_finished = true;
+    vec_each (process, &sampler->processes) {
+        struct procfs_stat state;
+
+        (*process)->has_ended = target_stat((*process)->target, &state) == ERR_GONE;
+        end_process(*process, SETTLE_TIME);
+    }
+    modules_tell(sampler);
+    vec_each (process, &sampler->processes)
+        process_destroy(*process);
+    vec_reset(&sampler->processes);
+    settle_samples(sampler);
+}
+
+void sampler_destroy(struct sampler *sampler)
+{
+    if (!sampler)
+        return;
+    sampler_finish(sampler);
+    vec_deinit(&sampler->processes);
+    table_deinit(&sampler->process_index);
+    ufunc_loops_deinit(&sampler->loops);
+    module_list_deinit(&sampler->modules);
+    vec_deinit(&sampler->told_images);
+    wakers_deinit(&sampler->wakers);
+    free(sampler);
 }
 
 struct module_list *sampler_modules(struct sampler *sampler)
@@ -412,49 +402,4 @@ struct module_list *sampler_modules(struct sampler *sampler)
 const struct ufunc_loops *sampler_loops(const struct sampler *sampler)
 {
     return &sampler->loops;
-}
-
-/* ---- beginning and end -------------------------------------------------------------------------
- */
-
-struct sampler *sampler_create(const struct sampler_setup *setup)
-{
-    struct sampler *sampler = xcalloc(1, sizeof(*sampler));
-
-    sampler->setup = *setup;
-    sampler->schedule = (struct schedule){.watch = -1, .child = -1};
-    sampler->begin = clock_now() + setup->options.delay;
-    prctl(PR_SET_TIMERSLACK, 1);
-    target_raise_descriptors();
-    set_facts(sampler);
-    return sampler;
-}
-
-void sampler_finish(struct sampler *sampler)
-{
-    struct profile *profile = sampler->setup.profile;
-
-    vec_each (process, &sampler->processes) {
-        struct procfs_stat state;
-
-        (*process)->has_ended = target_stat((*process)->target, &state) == ERR_GONE;
-        end_process(*process, SETTLE_TIME);
-    }
-    vec_reset(&sampler->processes);
-    update_modules(sampler);
-    profile->settled = profile->samples.length;
-}
-
-void sampler_destroy(struct sampler *sampler)
-{
-    if (!sampler)
-        return;
-    vec_each (process, &sampler->processes)
-        process_destroy(*process);
-    vec_deinit(&sampler->processes);
-    table_deinit(&sampler->process_index);
-    schedule_deinit(&sampler->schedule);
-    ufunc_loops_deinit(&sampler->loops);
-    module_list_deinit(&sampler->modules);
-    free(sampler);
 }

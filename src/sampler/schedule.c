@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "pspy/base/cleanup.h"
 
-#define SHORTEST_SLEEP   (30 * NS_PER_US) /* waking up takes longer */
+#define LONGEST_SLEEP    (200 * NS_PER_MS) /* for signals just missed and for the process\'s end */
+#define SHORTEST_SLEEP   (30 * NS_PER_US)  /* waking up takes longer */
 #define ADAPT_PAUSE      (NS_PER_SECOND / 2)
 #define LONGEST_INTERVAL NS_PER_SECOND /* that it makes of a shorter one */
 #define ADAPT_TICKS      4             /* fewer say little of what one costs */
@@ -26,19 +28,11 @@ static uint64_t cpu_time(void)
     return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
 }
 
-static void child_set(sigset_t *ret)
-{
-    sigemptyset(ret);
-    sigaddset(ret, SIGCHLD);
-}
-
-void schedule_init(struct schedule *schedule, const struct sampler_options *options, int watch)
+void schedule_init(struct schedule *schedule, const struct sampler_options *options)
 {
     uint64_t now = clock_now();
     uint64_t interval = (uint64_t)((double)NS_PER_SECOND / options->rate);
-    sigset_t child;
 
-    child_set(&child);
     *schedule = (struct schedule){.rng = {now},
                                   .interval = interval,
                                   .wanted = interval,
@@ -46,19 +40,10 @@ void schedule_init(struct schedule *schedule, const struct sampler_options *opti
                                   .last = now,
                                   .max_overhead = options->max_overhead,
                                   .adapted = now,
-                                  .adapted_cpu = cpu_time(),
-                                  .watch = watch,
-                                  .child = -1};
+                                  .adapted_cpu = cpu_time()};
     schedule->end =
         options->duration < UINT64_MAX - now ? now + options->duration : SAMPLER_FOREVER;
     schedule->due = now + jittered(schedule);
-    if (watch >= 0)
-        schedule->child = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-void schedule_deinit(struct schedule *schedule)
-{
-    cleanup_close(&schedule->child);
 }
 
 /* Ticks that come close upon each other show the same. */
@@ -69,19 +54,46 @@ uint64_t schedule_next(const struct schedule *schedule)
     return schedule->due > soonest ? schedule->due : soonest;
 }
 
-/* Whoever waits by poll must still take the signal. */
-static void wait_watching(const struct schedule *schedule, const sigset_t *child,
-                          const struct timespec *left)
+static void child_signal(sigset_t *ret)
 {
-    static const struct timespec now = {0, 0};
-    struct pollfd polled[] = {{.fd = schedule->watch, .events = POLLIN},
-                              {.fd = schedule->child, .events = POLLIN}};
-
-    if (ppoll(polled, sizeof(polled) / sizeof(polled[0]), left, NULL) > 0 && polled[1].revents)
-        sigtimedwait(child, NULL, &now);
+    sigemptyset(ret);
+    sigaddset(ret, SIGCHLD);
 }
 
-void schedule_sleep_until(const struct schedule *schedule, uint64_t when)
+void wakers_init(struct wakers *wakers, int watch)
+{
+    sigset_t child;
+
+    child_signal(&child);
+    wakers->watch = watch;
+    wakers->child = watch < 0 ? -1 : signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+void wakers_deinit(struct wakers *wakers)
+{
+    cleanup_close(&wakers->child);
+}
+
+bool wakers_is_ready(const struct wakers *wakers)
+{
+    struct pollfd watch = {.fd = wakers->watch, .events = POLLIN};
+
+    return wakers->watch >= 0 && poll(&watch, 1, 0) > 0;
+}
+
+/* The kernel lets this one be late by a thousandth of the time, which sigtimedwait is not. */
+static void sleep_watching(const struct wakers *wakers, const struct timespec *left)
+{
+    struct pollfd both[] = {{.fd = wakers->watch, .events = POLLIN},
+                            {.fd = wakers->child, .events = POLLIN}};
+    struct signalfd_siginfo info;
+
+    if (ppoll(both, 2, left, NULL) > 0 && both[1].revents)
+        while (read(wakers->child, &info, sizeof(info)) > 0)
+            continue;
+}
+
+void schedule_sleep_until(const struct wakers *wakers, uint64_t when)
 {
     uint64_t now = clock_now();
     struct timespec left;
@@ -94,20 +106,21 @@ void schedule_sleep_until(const struct schedule *schedule, uint64_t when)
             continue;
         return;
     }
-    left =
-        clock_timespec(when - now < SCHEDULE_LONGEST_SLEEP ? when - now : SCHEDULE_LONGEST_SLEEP);
-    child_set(&child);
-    if (schedule->watch >= 0)
-        wait_watching(schedule, &child, &left);
+    left = clock_timespec(when - now < LONGEST_SLEEP ? when - now : LONGEST_SLEEP);
+    child_signal(&child);
+    if (wakers->watch >= 0)
+        sleep_watching(wakers, &left);
     else
         sigtimedwait(&child, NULL, &left);
 }
 
-bool schedule_is_called(const struct schedule *schedule)
+bool schedule_sleep(const struct schedule *schedule, const struct wakers *wakers, uint64_t now,
+                    uint64_t deadline)
 {
-    struct pollfd polled = {.fd = schedule->watch, .events = POLLIN};
+    uint64_t next = schedule_next(schedule), when = next < schedule->end ? next : schedule->end;
 
-    return schedule->watch >= 0 && poll(&polled, 1, 0) > 0;
+    schedule_sleep_until(wakers, when < deadline ? when : deadline);
+    return when > now + LONGEST_SLEEP;
 }
 
 void schedule_count_missed(struct schedule *schedule, struct profile *profile, uint64_t until)

@@ -8,12 +8,11 @@
 #ifndef PSPY_SAMPLER_SCHEDULE_H
 #define PSPY_SAMPLER_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pspy/base/clock.h"
 #include "pspy/sampler/sampler.h"
-
-#define SCHEDULE_LONGEST_SLEEP (200 * NS_PER_MS) /* for signals just missed and a process's end */
 
 struct schedule {
     struct rng rng;
@@ -24,18 +23,27 @@ struct schedule {
     uint64_t last; /* when the last tick was */
     double max_overhead;
     uint64_t adapted, adapted_cpu; /* when that was last looked at, and our CPU time then */
-    int watch;                     /* a descriptor whose data end a sleep; -1: none */
-    int child;                     /* with it: a signalfd of SIGCHLD */
 };
 
-/* It starts now. `watch`: a descriptor, or -1. */
-void schedule_init(struct schedule *schedule, const struct sampler_options *options, int watch);
-void schedule_deinit(struct schedule *schedule);
-/* Sleeps towards `when`: less long where a signal handler ran, our child ended or `watch` can be
- * read, and never much longer than a moment's silence of all of them. */
-void schedule_sleep_until(const struct schedule *schedule, uint64_t when);
-/* Whether `watch` can be read. */
-bool schedule_is_called(const struct schedule *schedule);
+/* What ends a sleep early, besides signal handlers. */
+struct wakers {
+    int watch; /* a descriptor, once it can be read; borrowed; -1: none */
+    int child; /* with that one: reports SIGCHLD, which is blocked */
+};
+
+void wakers_init(struct wakers *wakers, int watch);
+void wakers_deinit(struct wakers *wakers);
+/* Whether the watched descriptor can be read. */
+bool wakers_is_ready(const struct wakers *wakers);
+
+/* It starts now. */
+void schedule_init(struct schedule *schedule, const struct sampler_options *options);
+/* Sleeps towards the next tick, or less long: to `deadline`, or where a waker woke, a signal
+ * handler ran or our child ended. True if that tick is still some time away. */
+bool schedule_sleep(const struct schedule *schedule, const struct wakers *wakers, uint64_t now,
+                    uint64_t deadline);
+/* The same until a moment that no schedule knows. */
+void schedule_sleep_until(const struct wakers *wakers, uint64_t when);
 uint64_t schedule_next(const struct schedule *schedule);
 /* Counts the ticks that were due before `until` and did not come. */
 void schedule_count_missed(struct schedule *schedule, struct profile *profile, uint64_t until);

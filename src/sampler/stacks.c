@@ -7,7 +7,7 @@
 
 static const struct code_frame *code_frame(struct process *process, uint32_t code)
 {
-    struct profile *profile = process->profile;
+    struct profile *profile = process->setup->profile;
     struct code_info info;
     struct code_frame *frame;
 
@@ -20,6 +20,7 @@ static const struct code_frame *code_frame(struct process *process, uint32_t cod
     frame->name = profile_string(profile, info.qualname);
     frame->file = profile_string(profile, info.file);
     frame->short_file = profile_string(profile, path_shorten(info.file, process->target->root_fd));
+    frame->first_line = info.first_line;
     frame->kind = path_python_kind(info.file);
     frame->is_ready = true;
     return frame;
@@ -27,7 +28,7 @@ static const struct code_frame *code_frame(struct process *process, uint32_t cod
 
 static frame_id marker(struct process *process, const char *name)
 {
-    struct profile *profile = process->profile;
+    struct profile *profile = process->setup->profile;
     struct frame_info info = {.kind = FRAME_MARKER, .name = profile_string(profile, name)};
 
     return profile_frame(profile, &info);
@@ -36,16 +37,16 @@ static frame_id marker(struct process *process, const char *name)
 static frame_id intern_known_code(struct process *process, const struct python_frame *frame)
 {
     const struct code_frame *known = code_frame(process, frame->code_index);
+    struct line_entry position = python_code_line(&process->python, process->target, frame);
     struct frame_info info = {.kind = known->kind,
                               .name = known->name,
                               .file = known->file,
-                              .short_file = known->short_file};
-    struct line_entry position = python_code_line(&process->python, process->target, frame);
+                              .short_file = known->short_file,
+                              .line = position.line,
+                              .first_line = known->first_line,
+                              .column = position.column};
 
-    info.line = position.line;
-    info.column = position.column;
-    info.first_line = python_code_info(&process->python, frame->code_index).first_line;
-    return profile_frame(process->profile, &info);
+    return profile_frame(process->setup->profile, &info);
 }
 
 static frame_id intern_python(struct process *process, const struct python_frame *frame)
@@ -61,20 +62,20 @@ static frame_id intern_python(struct process *process, const struct python_frame
                                   .code = frame->code_index + 1,
                                   .frame = intern_known_code(process, frame)};
     /* Its line table may yet be read. */
-    if (!profile_frame_info(process->profile, known->frame)->line)
+    if (!profile_frame_info(process->setup->profile, known->frame)->line)
         known->code = 0;
     return known->frame;
 }
 
 static frame_id intern_native(struct process *process, const struct native_frame *frame)
 {
-    struct profile *profile = process->profile;
+    struct profile *profile = process->setup->profile;
     struct native_ref ref = {
         .module = frame->module, .is_return = frame->is_return, .offset = frame->offset};
 
     if (frame->module == MODULE_NONE)
         return marker(process, "[unmapped code]");
-    sampler_tell_modules(process->sampler);
+    modules_tell_one(process->sampler, frame->module);
     return profile_frame_native(profile, &ref);
 }
 
@@ -143,7 +144,8 @@ static void descend(struct descent *descent, frame_id frame)
         descent->stack = thread->path.items[descent->depth++].stack;
         return;
     }
-    step.stack = descent->stack = profile_stack(descent->process->profile, descent->stack, frame);
+    step.stack = descent->stack =
+        profile_stack(descent->process->setup->profile, descent->stack, frame);
     thread->path.length = descent->depth++;
     vec_push(&thread->path, step);
 }
@@ -211,6 +213,8 @@ static stack_id intern_stack(struct process *process, struct capture *capture, u
 
 static bool is_doubted(struct process *process, const struct frame_info *info)
 {
+    if (info->kind > FRAME_SITE)
+        return false;
     vec_each (code, &process->python.doubted) {
         const struct code_frame *doubted = code_frame(process, *code);
 
@@ -222,7 +226,7 @@ static bool is_doubted(struct process *process, const struct frame_info *info)
 
 static stack_id without_doubted(struct process *process, stack_id stack)
 {
-    struct profile *profile = process->profile;
+    struct profile *profile = process->setup->profile;
     VEC(frame_id) frames = VEC_INIT;
     bool has_changed = false;
     stack_id result = STACK_EMPTY;
@@ -244,7 +248,7 @@ static stack_id without_doubted(struct process *process, stack_id stack)
 
 void stacks_doubt(struct process *process, size_t first)
 {
-    struct profile *profile = process->profile;
+    struct profile *profile = process->setup->profile;
 
     for (size_t i = first; i < profile->samples.length; i++) {
         struct sample *sample = &profile->samples.items[i];
@@ -277,7 +281,7 @@ static void enter_thread(struct process *process, struct thread *thread)
     if (thread->profile_thread != TABLE_NONE)
         return;
     thread->profile_thread =
-        profile_add_thread(process->profile, process->profile_process, thread->tid);
+        profile_add_thread(process->setup->profile, process->profile_process, thread->tid);
     process->names_wanted = true;
 }
 
@@ -319,10 +323,10 @@ void stacks_add_sample(struct process *process, struct capture *capture, uint64_
         remember(thread, capture, &sample);
     if (sample.state <= STATE_READY)
         sample.state = (uint8_t)times_choose(thread, sample.state, weight);
-    if (capture->has_python && !capture->has_native && process->options->native)
-        process->profile->facts.without_native++;
+    if (capture->has_python && !capture->has_native && process->setup->options.native)
+        process->setup->profile->facts.without_native++;
     sample.thread = thread->profile_thread;
     sample.time = time;
     sample.weight = weight;
-    profile_add_sample(process->profile, &sample);
+    profile_add_sample(process->setup->profile, &sample);
 }

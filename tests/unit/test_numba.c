@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Numba's symbols, taken from Numba 0.68; live/test_numba.py has Numba read them. */
 
-#include "../../src/sampler/jitnames.h"
+#include "../../src/naming/jitnames.h"
 #include "pspy/naming/numba.h"
 #include "unit/tap.h"
 

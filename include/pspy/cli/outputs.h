@@ -38,6 +38,9 @@ const struct output_format *outputs_format(const char *name, const struct choice
                                            bool may_guess, bool *ret_gzip, bool *ret_is_guess,
                                            struct error *why);
 
+/* Whether one is of the format with that name. */
+bool outputs_have(const output_requests *outputs, const char *format);
+
 /* Opens what is at output->path. `owner`: whom a new file belongs to; NULL: us. */
 enum err output_open(struct output_request *output, const struct sudo_user *owner,
                      struct error *why);
@@ -52,7 +55,5 @@ enum err outputs_update(output_requests *outputs, const struct profile *profile,
  */
 enum err outputs_write(output_requests *outputs, const struct view *view,
                        const struct output_options *options, struct error *why);
-/* Whether one is no recording, so that a view is needed. */
-bool outputs_want_view(const output_requests *outputs);
 
 #endif

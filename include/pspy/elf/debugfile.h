@@ -15,6 +15,9 @@
  */
 int rooted_open(int root_fd, const char *path);
 
+/* Appends the file's build-id in hexadecimal digits. False: it has none. */
+bool debugfile_build_id(Elf *elf, struct strbuf *ret);
+
 /*
  * Looks for the debug file of `elf`, which lies at `path`: by build-id under
  * /usr/lib/debug/.build-id, then by .gnu_debuglink (beside the file, in .debug, under
@@ -29,8 +32,5 @@ int debugfile_open(Elf *elf, const char *path, int root_fd);
  * in common (.gnu_debugaltlink): by build-id, else by name, relative to `path`, in the same places.
  */
 int debugfile_open_alt(Elf *elf, const char *path, int root_fd);
-
-/* Appends the file's build-id in hexadecimal digits. False: it has none. */
-bool debugfile_build_id(Elf *elf, struct strbuf *ret);
 
 #endif

@@ -42,11 +42,11 @@ void image_destroy(struct image *image);
 const char *image_path(const struct image *image);
 /* The path after the last slash. */
 const char *image_name(const struct image *image);
-/* Appends the file's build-id in hexadecimal digits. False: it has none. */
-bool image_build_id(const struct image *image, struct strbuf *ret);
 bool image_is_64_bit(const struct image *image);
 /* EM_X86_64 and so on. */
 unsigned image_machine(const struct image *image);
+/* Appends the build-id in hexadecimal digits. False: there is none. */
+bool image_build_id(const struct image *image, struct strbuf *ret);
 
 /* Copies bytes of a loaded read-only segment from the file: code, constants, unwind tables. False
  * where the file does not hold them all, or the process may have changed them. */

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Names for native frames: from addresses in modules to functions, files and lines. */
+/*
+ * Names for the addresses of a profile. All that a view may want is said of each, whatever its
+ * options: the symbol, demangled, and what Python's programmers call it; the line that runs and the
+ * function's first; the functions inlined there, where the file carries them (the interpreter's own
+ * C code excepted: nobody looks for lines there, and they would split its frames).
+ */
 #ifndef PSPY_NAMING_NAMER_H
 #define PSPY_NAMING_NAMER_H
 
@@ -10,22 +15,22 @@
 struct namer;
 
 /*
- * Names addresses of the profile, whose modules are the first of `modules`. All is borrowed.
- * `root_fd`: the root directory of the target, for sources. `loops`: NumPy's (NULL: none).
+ * All are borrowed. Module i of the profile is module i of the list. `root_fd` is where source
+ * files are looked for (-1: our own root). A function without a symbol has the name of what `loops`
+ * (NULL: none) says that it computes, else of its place in its module.
  */
 struct namer *namer_create(struct profile *profile, struct module_list *modules, int root_fd,
                            const struct ufunc_loops *loops);
+/* Takes NULL. */
 void namer_destroy(struct namer *namer);
 
-/*
- * Names every address that has joined since: its symbol, else what `loops` says that it computes,
- * else its place in its module; its source line and the functions inlined there, where its file
- * carries them (the interpreter's own C code excepted: nobody looks for lines there, and they would
- * split its frames). For between ticks: it loads symbols, and costs little where nothing is new.
- */
+/* Names the addresses that have no names yet, and anew those of a module that turned out to be the
+ * interpreter. The first address in a module costs reading its symbols and lines. */
 void namer_name(struct namer *namer);
-/* The same at the recording's end, when also is named again what other code, met later, has told
- * the name of. */
+/* When the recording has ended: also names anew what later code and NumPy's loops say more of. */
 void namer_finish(struct namer *namer);
+
+/* From now on an address whose module has no image stays without a name. */
+void namer_leave_missing(struct namer *namer);
 
 #endif

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sampling a process, and its descendants: when to look, at which threads, and what to put into the
- * profile. In steps, so that the caller can do something between ticks:
+ * profile. Facts only: nothing here decides how they are shown.
  *
- *     sampler = sampler_create(&setup);
- *     while (sampler_next(sampler, clock_now() + NS_PER_SECOND) != SAMPLER_ENDED)
- *         ... look at the profile ...
- *     sampler_finish(sampler);
- *     ... name what lies in sampler_modules(sampler) ...
- *     sampler_destroy(sampler);
+ * Between two calls no thread is stopped, and nothing is sampled: ticks that come due meanwhile are
+ * counted as missed.
  */
 #ifndef PSPY_SAMPLER_SAMPLER_H
 #define PSPY_SAMPLER_SAMPLER_H
@@ -36,27 +32,30 @@ struct sampler_options {
     bool subprocesses;   /* all descendants too */
 };
 
-/* Set up once; all is borrowed. */
+/* All pointers are borrowed for the sampler's life. */
 struct sampler_setup {
     struct sampler_options options;
     struct target *target;            /* opened */
     struct waiter *waiter;            /* the child that pspy started, or one without a child */
     const struct tid_list *strangers; /* children that pspy had before that one */
-    struct profile *profile;          /* filled: its facts, threads, processes and programs, too */
-    const volatile int *stop;         /* set by a signal handler */
-    int watch; /* a descriptor that ends a step when it can be read; -1: none */
+    struct profile *profile;          /* filled; its facts too, but for the title */
+    /* Set by signal handlers. */
+    const volatile int *stop;
+    const volatile int *wake; /* the caller wants to do something: SAMPLER_READY; NULL: none */
+    int watch_fd;             /* SAMPLER_READY when it can be read; -1: none */
 };
 
-/* Why a step has ended. */
+/* Why sampler_next came back. */
 enum sampler_event {
-    SAMPLER_DEADLINE, /* its time was over */
-    SAMPLER_WATCHED,  /* `watch` can be read */
-    SAMPLER_ENDED,    /* so has the sampling: see facts.end of the profile */
+    SAMPLER_DEADLINE, /* the time that it was given is up */
+    SAMPLER_READY,    /* *wake is set, or watch_fd can be read */
+    SAMPLER_ENDED,    /* profile.facts.end says why */
 };
 
 /* What a progress line shows. */
 struct sampler_progress {
-    uint64_t elapsed; /* ns; 0 before the first tick */
+    bool has_begun;   /* the delay is over */
+    uint64_t elapsed; /* ns since then */
     uint64_t samples;
     uint64_t ticks;
     uint64_t lost;
@@ -64,26 +63,34 @@ struct sampler_progress {
 
 struct sampler;
 
+/* Says in the profile's facts what was asked for, who records, and where. sampler_create does so,
+ * too: for a recording that ends before there is something to sample. */
+void sampler_note_options(struct profile *profile, const struct sampler_options *options);
+
+/* SIGCHLD must be blocked. The recording starts now, or when the delay is over. */
 struct sampler *sampler_create(const struct sampler_setup *setup);
+/* Takes NULL. Also finishes what was not. */
 void sampler_destroy(struct sampler *sampler);
 
-/*
- * Samples until `deadline` (ns of clock_now), or until the duration is over, all processes have
- * ended or *stop is set. Errors are counted in the profile, never returned.
- */
+/* Samples until there is an event, at most until `deadline` (ns of clock_now). Errors are counted
+ * in the profile, never returned. */
 enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline);
-/* Brings the profile's duration, modules, and its threads' times and names up to date. */
+
+/* Brings up to date what the profile says of threads' times and names, modules and the duration:
+ * before it is shown or written while sampling goes on. */
 void sampler_tell(struct sampler *sampler);
-/* Learns what is still to be learnt of the processes, which run on undisturbed. */
+void sampler_progress(const struct sampler *sampler, struct sampler_progress *ret);
+
+/* Ends the sampling: learns the rest, lets go of all processes, which run on undisturbed. All
+ * samples are settled then, and all addresses can be named for good. */
 void sampler_finish(struct sampler *sampler);
 
-struct sampler_progress sampler_progress(const struct sampler *sampler);
-/* What native frames lie in, and NumPy's loops there; until sampler_destroy. */
+/* For naming addresses, as long as the sampler lives: its modules are the profile's. */
 struct module_list *sampler_modules(struct sampler *sampler);
 const struct ufunc_loops *sampler_loops(const struct sampler *sampler);
 
 /* For after the sampling with subprocesses: sends a signal to the program and its descendants,
- * orphans included. Returns how many were signalled. */
+ * those too whose parent has ended. How many there were. */
 size_t sampler_signal_descendants(const struct waiter *waiter, const struct tid_list *strangers,
                                   int number);
 /* The same: collects children that have ended, but not the one that pspy started. */

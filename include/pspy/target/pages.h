@@ -4,8 +4,8 @@
  * With two copies, what both agree on stood so from the first to the second: the target need not be
  * stopped. Which places are wanted is learnt: what a reader misses, the next reading copies.
  */
-#ifndef PSPY_TARGET_VIEW_H
-#define PSPY_TARGET_VIEW_H
+#ifndef PSPY_TARGET_PAGES_H
+#define PSPY_TARGET_PAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,24 +15,24 @@
 #include "pspy/base/vec.h"
 #include "pspy/target/target.h"
 
-struct view_page {
+struct page {
     uint64_t number;    /* address >> 12 */
     uint32_t low, high; /* the bytes wanted of it: [low, high) */
     uint32_t used;      /* the reading in which it was last looked at */
 };
 
 /* Consecutive bytes in a copy. */
-struct view_range {
+struct page_range {
     uint64_t start;
     size_t size;
     size_t at;         /* in the buffer */
-    size_t first_page; /* index in view.pages; PAGE_NONE for what was read late, once only */
+    size_t first_page; /* index in pages.pages; PAGE_NONE for what was read late, once only */
 };
 
-struct view {
-    VEC(struct view_page) pages;   /* by number */
-    VEC(struct view_page) wanted;  /* to join them */
-    VEC(struct view_range) ranges; /* by start */
+struct pages {
+    VEC(struct page) pages;        /* by number */
+    VEC(struct page) wanted;       /* to join them */
+    VEC(struct page_range) ranges; /* by start */
     VEC(struct iovec) remote;
     unsigned char *bytes;
     size_t capacity;
@@ -46,13 +46,13 @@ struct view {
     unsigned copies;
 };
 
-void view_deinit(struct view *view);
+void pages_deinit(struct pages *pages);
 
 /* A place for the next reading to copy. */
-void view_want(struct view *view, uint64_t address, size_t size);
+void pages_want(struct pages *pages, uint64_t address, size_t size);
 
 /* Words that are read with the copies; `local` is the caller's. */
-struct view_words {
+struct page_words {
     const struct iovec *local, *remote;
     size_t count;
     size_t between; /* the first of them, which are read between the two copies; the rest behind */
@@ -63,20 +63,21 @@ struct view_words {
  * mapped any more are given up. ERR_UNREADABLE: the words cannot be read; ERR_TORN: a place
  * vanished again and again.
  */
-enum err view_read(struct view *view, const struct target *target, unsigned copies,
-                   struct view_words words);
+enum err pages_read(struct pages *pages, const struct target *target, unsigned copies,
+                    struct page_words words);
 
 /* The bytes in the first copy, or NULL. Valid until the next call. */
-const unsigned char *view_find(struct view *view, uint64_t address, size_t size);
-/* The same bytes in the second copy, given what view_find returned. */
-static inline const unsigned char *view_again(const struct view *view, const unsigned char *found)
+const unsigned char *pages_find(struct pages *pages, uint64_t address, size_t size);
+/* The same bytes in the second copy, given what pages_find returned. */
+static inline const unsigned char *pages_again(const struct pages *pages,
+                                               const unsigned char *found)
 {
-    return found + view->copy_size;
+    return found + pages->copy_size;
 }
 
-/* For what view_find does not have: reads it now, with what lies around it, and wants it. NULL if
+/* For what pages_find does not have: reads it now, with what lies around it, and wants it. NULL if
  * it cannot be read. There is no second copy of it. */
-const unsigned char *view_read_late(struct view *view, const struct target *target,
-                                    uint64_t address, size_t size);
+const unsigned char *pages_read_late(struct pages *pages, const struct target *target,
+                                     uint64_t address, size_t size);
 
 #endif
