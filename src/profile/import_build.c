@@ -13,8 +13,8 @@
 
 /* What may be held for a packed file however small it is, and for each of its bytes. A plain file
  * bounds itself: what is held of it grows with its size. */
-#define HELD_FREE  (48ull << 20)
-#define HELD_RATIO 64
+#define HELD_FREE  (32ull << 20)
+#define HELD_RATIO 256
 
 /* Numbers are no longer, but for zeros. */
 #define NUMBER_LENGTH 400

@@ -7,8 +7,8 @@
  *   python3-9/10;_start;main;sys_read_[k] 12                    stackcollapse-perf.pl --tid
  *   P9;T0:10;/srv/a.py:f:3;/srv/b.py:g:9 20119                  Austin, with lines "# mode: wall"
  *
- * Lines of Austin's samples come tick by tick, in each the threads with the same time since the
- * tick before: that is how ticks are told apart. Other lines are in no order.
+ * Lines of Austin's samples come tick by tick, a process's threads in each with the same time since
+ * the process's tick before: that is how ticks are told apart. Other lines are in no order.
  */
 #include <ctype.h>
 #include <math.h>
@@ -22,16 +22,21 @@
 #define ROOTS_LARGEST 64   /* processes above a thread */
 #define CHECK_EVERY   4096 /* frames, between two looks at what is held */
 
+/* A process's time so far. */
+struct clock {
+    uint64_t now, weight; /* end and length of the last tick */
+    uint32_t tick;        /* its number; 0: there was none */
+};
+
 struct folded {
     struct importer *importer;
-    size_t line;     /* number of the line that is read */
-    bool is_austin;  /* its first line with a stack was Austin's */
-    bool has_begun;  /* a line with a stack was read */
-    bool is_counted; /* Austin's header says that the numbers are bytes */
-    /* Austin's time. */
-    uint64_t now, tick_weight;
-    uint32_t tick;        /* number of the tick that ends at `now` */
-    VEC(uint32_t) ticked; /* by thread: its last tick */
+    size_t line;              /* number of the line that is read */
+    bool is_austin;           /* its first line with a stack was Austin's */
+    bool has_begun;           /* a line with a stack was read */
+    bool is_counted;          /* Austin's header says that the numbers are bytes */
+    uint32_t plain_thread;    /* of lines without roots; PROFILE_NONE: there was none */
+    VEC(struct clock) clocks; /* Austin's time, by process */
+    VEC(uint32_t) ticked;     /* by thread: its last tick */
 };
 
 static enum err refuse(struct folded *folded, const char *what)
@@ -209,7 +214,11 @@ static uint32_t take_roots(struct folded *folded, struct slice *stack)
         count++;
         *stack = rest;
     }
-    return import_thread(folded->importer, &base, roots, count, 0);
+    if (count)
+        return import_thread(folded->importer, &base, roots, count, 0);
+    if (folded->plain_thread == PROFILE_NONE)
+        folded->plain_thread = import_thread(folded->importer, &base, NULL, 0, 0);
+    return folded->plain_thread;
 }
 
 /* ---- samples -----------------------------------------------------------------------------------
@@ -232,19 +241,30 @@ static bool push_stack(struct folded *folded, struct slice rest, stack_id *ret)
     return true;
 }
 
+/* The time of the process that the thread belongs to. */
+static struct clock *clock_of(struct folded *folded, uint32_t thread)
+{
+    uint32_t process = folded->importer->profile->threads.items[thread].process;
+
+    while (folded->clocks.length <= process)
+        vec_push(&folded->clocks, (struct clock){.now = 0});
+    return &folded->clocks.items[process];
+}
+
 /* The end of the tick that the thread's sample belongs to. */
 static uint64_t austin_time(struct folded *folded, uint32_t thread, uint64_t weight)
 {
+    struct clock *clock = clock_of(folded, thread);
+
     while (folded->ticked.length <= thread)
         vec_push(&folded->ticked, 0);
-    if (!folded->tick || folded->tick_weight != weight ||
-        folded->ticked.items[thread] == folded->tick) {
-        folded->tick++;
-        folded->tick_weight = weight;
-        folded->now += weight;
+    if (!clock->tick || clock->weight != weight || folded->ticked.items[thread] == clock->tick) {
+        clock->tick++;
+        clock->weight = weight;
+        clock->now += weight;
     }
-    folded->ticked.items[thread] = folded->tick;
-    return folded->now;
+    folded->ticked.items[thread] = clock->tick;
+    return clock->now;
 }
 
 /* Microseconds, but where they are a count. */
@@ -260,7 +280,7 @@ static bool add_sample(struct folded *folded, struct sample *sample, double numb
     if (number * (double)NS_PER_US >= IMPORT_LARGEST)
         number = IMPORT_LARGEST / (double)NS_PER_US;
     sample->weight = (uint64_t)llround(number * (double)NS_PER_US);
-    if ((double)folded->now + (double)sample->weight >= IMPORT_LARGEST) {
+    if ((double)clock_of(folded, sample->thread)->now + (double)sample->weight >= IMPORT_LARGEST) {
         error_set(importer->why, ERR_INVALID, "line %zu of '%s' is too late: its time is over 2^62",
                   folded->line, importer->input->name);
         return false;
@@ -355,7 +375,7 @@ static enum err take_line(struct folded *folded, struct slice line)
 
 enum err import_folded(struct importer *importer)
 {
-    struct folded folded = {.importer = importer};
+    struct folded folded = {.importer = importer, .plain_thread = PROFILE_NONE};
     cleanup(strbuf_deinit) struct strbuf line = STRBUF_INIT;
     enum err code = ERR_OK;
 
@@ -364,6 +384,7 @@ enum err import_folded(struct importer *importer)
         folded.line++;
         code = take_line(&folded, (struct slice){line.text, line.length});
     }
+    vec_deinit(&folded.clocks);
     vec_deinit(&folded.ticked);
     if (importer->profile->facts.is_counted)
         importer->profile->facts.duration = 0;

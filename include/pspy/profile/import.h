@@ -5,10 +5,10 @@
  *
  * Folded stacks have numbers only: facts.is_counted is set, times are 0, and equal stacks of a
  * thread are one sample. Austin's numbers are microseconds, unless its header says otherwise, and
- * its lines come in the order of time: each thread's samples lie end to end from 0 on, and
- * facts.duration is the time of the thread that has most. Speedscope's samples lie end to end from
- * their profile's startValue on, less the smallest one of the file; a box of an "evented" profile
- * is one sample for as long as the stack did not change.
+ * its lines come in the order of time: each process's ticks lie end to end from 0 on, and
+ * facts.duration is what its header says, or the time of the process that has most. Speedscope's
+ * samples lie end to end from their profile's startValue on, less the smallest one of the file; a
+ * box of an "evented" profile is one sample for as long as the stack did not change.
  */
 #ifndef PSPY_PROFILE_IMPORT_H
 #define PSPY_PROFILE_IMPORT_H
