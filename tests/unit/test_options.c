@@ -294,7 +294,9 @@ static void test_commands(void)
     const struct command *found = NULL;
 
     tap_ok(!command_find("record", &found, &why) && found == &cmd_record, "record");
-    tap_ok(!command_find("r", &found, &why) && found == &cmd_record, "r");
+    tap_ok(!command_find("rep", &found, &why) && found == &cmd_report, "rep");
+    tap_ok(command_find("re", &found, &why) && strstr(why.message, "may be record or report"),
+           "two commands begin so");
     tap_ok(!command_find("rec", &found, &why) && found == &cmd_record, "rec");
     tap_ok(!command_find("man", &found, &why) && found == &cmd_man, "a hidden command by its name");
     tap_ok(command_find("ma", &found, &why), "not by a prefix");
