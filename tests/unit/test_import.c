@@ -358,6 +358,7 @@ static void test_damaged_speedscope(void)
     refuses("{\"shared\":{\"frames\":[{\"name\":", "ends too early", "a file that was cut");
     refuses("{\"shared\":{\"frames\":[],}}", "line 1", "a comma too many");
     refuses("{\"a\":NaN}", "not valid JSON", "not a number");
+    refuses("{\"a\":\x01}", "byte 0x01", "a control character");
     refuses("{\"a\":\"\\x\"}", "escape", "an unknown escape sequence");
     refuses(PROFILE("\"samples\":[],\"weights\":[]") " x", "the end of the file", "trailing text");
 #undef PROFILE
