@@ -49,17 +49,18 @@ bool json_failed_as(struct json_input *json, enum err code)
 static bool unexpected(struct json_input *json, const char *wanted)
 {
     int byte = input_peek(json->input);
+    char found[16];
 
     if (json->input->failed)
         return json_failed_as(json, json->input->failed);
     if (byte == INPUT_END)
         return json_fail(json, "'%s' ends too early, in line %zu: make or fetch it anew",
                          json->input->name, json->line);
+    snprintf(found, sizeof(found), isprint(byte) ? "'%c'" : "byte 0x%02x", (unsigned)byte);
     return json_fail(json,
-                     "'%s' is not valid JSON: line %zu has %s%c%s where %s should be; make or "
-                     "fetch it anew",
-                     json->input->name, json->line, isprint(byte) ? "'" : "byte ",
-                     isprint(byte) ? byte : '?', isprint(byte) ? "'" : "", wanted);
+                     "'%s' is not valid JSON: line %zu has %s where %s should be; make or fetch it "
+                     "anew",
+                     json->input->name, json->line, found, wanted);
 }
 
 /* The next byte that is no space; it stays. */

@@ -56,13 +56,11 @@ static bool skip_hexadecimal(struct slice *rest)
     return at != 0;
 }
 
-static bool take_tid(struct slice *rest, int *ret)
+static bool take_tid(struct slice *rest, int *ret, bool *is_hexadecimal)
 {
-    if (skip_hexadecimal(rest)) {
-        *ret = 0;
-        return true;
-    }
-    return take_int(rest, ret);
+    *is_hexadecimal = skip_hexadecimal(rest);
+    *ret = 0;
+    return *is_hexadecimal || take_int(rest, ret);
 }
 
 /* Takes the quotes off that stand around all of it. */
@@ -103,14 +101,15 @@ bool import_process_root(struct slice label, struct import_place *ret)
 bool import_thread_root(struct slice label, struct import_place *ret)
 {
     struct slice whole = label;
+    bool is_hexadecimal;
     int tid;
 
-    if (!skip(&label, "thread (") || !take_tid(&label, &tid) || !skip(&label, ")"))
+    if (!skip(&label, "thread (") || !take_tid(&label, &tid, &is_hexadecimal) || !skip(&label, ")"))
         return false;
     if (label.length && !skip(&label, ": "))
         return false;
     ret->tid = tid;
-    ret->thread_name = !tid && !label.length ? whole : label;
+    ret->thread_name = is_hexadecimal && !label.length ? whole : label;
     return true;
 }
 
@@ -118,15 +117,15 @@ void import_profile_name(struct slice name, struct import_place *ret)
 {
     struct import_place place = *ret;
     struct slice rest = name;
+    bool is_hexadecimal;
 
-    place.thread_name = name;
     if (skip(&rest, "Process ") && (!take_int(&rest, &place.pid) || !skip(&rest, " "))) {
         ret->thread_name = name;
         return;
     }
-    if (skip(&rest, "Thread ") && take_tid(&rest, &place.tid) &&
+    if (skip(&rest, "Thread ") && take_tid(&rest, &place.tid, &is_hexadecimal) &&
         (!rest.length || (skip(&rest, " ") && unquote(&rest)))) {
-        place.thread_name = !place.tid && !rest.length ? name : rest;
+        place.thread_name = is_hexadecimal && !rest.length ? name : rest;
         *ret = place;
         return;
     }

@@ -158,6 +158,9 @@ static void test_roots(void)
            "the title is the file's name");
     tap_is_num((long long)result.profile.settled, 4, "all samples are settled");
     result_deinit(&result);
+    reads("thread (0x7F0B);f 1\nthread (0);f 2\n",
+          "0 1 0:\"\"/0:\"thread (0x7F0B)\": f<native>\n0 2 0:\"\"/0:\"\": f<native>\n",
+          "a thread without a name, and one without a number of the kernel's");
     reads("rank 3, process 7 on node1:\"solver\";f (a.py:1) 2\n"
           "rank 4, process 7 on node2:\"solver\";f (a.py:1) 2\n",
           "0 2 7:\"solver\"/0:\"\": f<python> (a.py|a.py:1)\n"
@@ -355,6 +358,7 @@ static void test_damaged_speedscope(void)
     refuses("{\"shared\":{\"frames\":[{\"name\":", "ends too early", "a file that was cut");
     refuses("{\"shared\":{\"frames\":[],}}", "line 1", "a comma too many");
     refuses("{\"a\":NaN}", "not valid JSON", "not a number");
+    refuses("{\"a\":\x01}", "byte 0x01", "a control character");
     refuses("{\"a\":\"\\x\"}", "escape", "an unknown escape sequence");
     refuses(PROFILE("\"samples\":[],\"weights\":[]") " x", "the end of the file", "trailing text");
 #undef PROFILE
