@@ -210,11 +210,13 @@ bench: all
 
 # ---- installing -------------------------------------------------------------------------------------------------
 INSTALLED := $(DESTDIR)$(PREFIX)/bin/pspy $(DESTDIR)$(PREFIX)/share/man/man1/pspy.1 \
+	$(DESTDIR)$(PREFIX)/share/man/man5/pspy-recording.5 \
 	$(DESTDIR)$(PREFIX)/share/bash-completion/completions/pspy $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_pspy \
 	$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/pspy.fish
-GENERATED := $(BUILD)/share/pspy.1 $(BUILD)/share/pspy.bash $(BUILD)/share/_pspy $(BUILD)/share/pspy.fish
+GENERATED := $(BUILD)/share/pspy.1 $(BUILD)/share/pspy-recording.5 $(BUILD)/share/pspy.bash $(BUILD)/share/_pspy $(BUILD)/share/pspy.fish
 
 $(BUILD)/share/pspy.1: generate = man
+$(BUILD)/share/pspy-recording.5: generate = man recording
 $(BUILD)/share/pspy.bash: generate = completions bash
 $(BUILD)/share/_pspy: generate = completions zsh
 $(BUILD)/share/pspy.fish: generate = completions fish
@@ -226,6 +228,7 @@ $(GENERATED): $(BUILD)/pspy
 install: $(BUILD)/pspy $(GENERATED)
 	install -D -m 755 $(BUILD)/pspy '$(DESTDIR)$(PREFIX)/bin/pspy'
 	install -D -m 644 $(BUILD)/share/pspy.1 '$(DESTDIR)$(PREFIX)/share/man/man1/pspy.1'
+	install -D -m 644 $(BUILD)/share/pspy-recording.5 '$(DESTDIR)$(PREFIX)/share/man/man5/pspy-recording.5'
 	install -D -m 644 $(BUILD)/share/pspy.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/pspy'
 	install -D -m 644 $(BUILD)/share/_pspy '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_pspy'
 	install -D -m 644 $(BUILD)/share/pspy.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/pspy.fish'
