@@ -3,8 +3,11 @@
 import collections
 import gzip
 import json
+import os
+import pathlib
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -213,10 +216,11 @@ def test_killed_keeps_all_but_the_last_second(pspy, convert, tmp_path):
     profiler = subprocess.Popen([pspy, "record", "-r", "100", "-o", path, "--", sys.executable, "-c", "while True: pass"],
                                 stderr=subprocess.DEVNULL)
     time.sleep(4)
-    children = subprocess.run(["pgrep", "-P", str(profiler.pid)], capture_output=True, text=True, check=True).stdout.split()
+    children = pathlib.Path(f"/proc/{profiler.pid}/task/{profiler.pid}/children").read_text().split()
     profiler.kill()
     profiler.wait()
-    subprocess.run(["kill", "-9", *children], check=False)
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
     assert convert(path).total() > 200
 
 
