@@ -249,10 +249,11 @@ def test_few_calls_while_native_code_is_stopped(traceable, start_target, pspy, b
 WALKS = r"ptrace\(|process_vm_readv\(|brk\(|munmap\(|mremap\(|mmap\([^)]*MAP_ANONYMOUS"
 
 
-@pytest.mark.parametrize("tables", ["-fasynchronous-unwind-tables", "-fno-asynchronous-unwind-tables"])
+@pytest.mark.parametrize("tables", [["-fasynchronous-unwind-tables"], ["-fno-asynchronous-unwind-tables", "-g0", "-Wl,--build-id"]],
+                         ids=["tables", "none, a debug file is looked for"])
 def test_nothing_is_loaded_while_a_thread_stands_on_another_stack(traceable, start_target, pspy, built, output, tables):
     """Neither for the first walk that leads to the other stack nor later. With what is loaded afterwards it goes through."""
-    library = built(OUTER, "-shared", "-fPIC", tables)
+    library = built(OUTER, "-shared", "-fPIC", *tables)
     target = start_target([built(ON_ANOTHER_STACK, library)])
     stops, stacks = trace(pspy, target.pid, 100, output)
     for calls in stops:
