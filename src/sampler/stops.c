@@ -130,7 +130,7 @@ static void stop_again(struct process *process, struct capture *capture)
 
 static void take_stopped(struct process *process, struct capture *capture)
 {
-    enum err err = hold_registers(&capture->hold, &capture->regs);
+    enum err err = target_registers(process->target, capture->hold.tid, &capture->regs);
 
     if (err == ERR_OK) {
         capture_copy_state(process, capture);

@@ -31,6 +31,7 @@
 #include "pspy/elf/image.h"
 #include "pspy/elf/pynames.h"
 #include "pspy/elf/symtab.h"
+#include "pspy/target/live.h"
 #include "pspy/target/module.h"
 
 typedef void answer_fn(struct image *image, const char *question);

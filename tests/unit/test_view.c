@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pspy/target/live.h"
 #include "pspy/target/view.h"
 #include "unit/tap.h"
 

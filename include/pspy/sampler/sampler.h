@@ -11,8 +11,8 @@
 
 #include "pspy/base/error.h"
 #include "pspy/profile/profile.h"
+#include "pspy/target/live.h"
 #include "pspy/target/ptrace.h"
-#include "pspy/target/target.h"
 
 #define SAMPLER_FOREVER UINT64_MAX
 
