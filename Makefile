@@ -48,7 +48,7 @@ PSPY_CPPFLAGS = -D_GNU_SOURCE -Iinclude -DPSPY_VERSION='"$(VERSION)"' $(CPPFLAGS
 PSPY_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(SANITIZE)
 PSPY_ASFLAGS = $(CFLAGS) $(SANITIZE) -Iviewer -Wa,-Iviewer -Wa,--noexecstack
 PSPY_LDFLAGS = $(LDFLAGS) $(SANITIZE) -Wl,--as-needed
-LIBS := -lunwind-$(UNWIND_ARCH) -lunwind -ldw -lelf -llzma -lz -lcjson -liberty
+LIBS := -lunwind-$(UNWIND_ARCH) -lunwind -ldw -lelf -llzma -lz -lcjson -liberty -lm
 UNIT_LIBS := -lunwind-ptrace $(LIBS) -lpthread -lm
 
 # header=Debian package: what a compiler must find before the first compile is tried.
@@ -118,8 +118,8 @@ $(BUILD)/obj/%.o: src/%.c $(BUILD)/flags | $(BUILD)/libraries
 $(BUILD)/syscall_names.h: $(BUILD)/flags | $(BUILD)/libraries
 	$(Q)echo '#include <sys/syscall.h>' | $(CC) $(CPPFLAGS) -E -dM -x c - | \
 	    sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/[SYS_\1] = "\1",/p' | sort >$@
-$(BUILD)/obj/target/syscalls.o: $(BUILD)/syscall_names.h
-$(BUILD)/obj/target/syscalls.o: private PSPY_CPPFLAGS += -I$(BUILD)
+$(BUILD)/obj/base/syscalls.o: $(BUILD)/syscall_names.h
+$(BUILD)/obj/base/syscalls.o: private PSPY_CPPFLAGS += -I$(BUILD)
 
 # .incbin leaves no trace in the dependency file: an assembly source depends on all the viewer's files.
 $(BUILD)/obj/%.o: src/%.S $(VIEWER_FILES) $(BUILD)/flags | $(BUILD)/libraries
@@ -210,11 +210,13 @@ bench: all
 
 # ---- installing -------------------------------------------------------------------------------------------------
 INSTALLED := $(DESTDIR)$(PREFIX)/bin/pspy $(DESTDIR)$(PREFIX)/share/man/man1/pspy.1 \
+	$(DESTDIR)$(PREFIX)/share/man/man5/pspy-recording.5 \
 	$(DESTDIR)$(PREFIX)/share/bash-completion/completions/pspy $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_pspy \
 	$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/pspy.fish
-GENERATED := $(BUILD)/share/pspy.1 $(BUILD)/share/pspy.bash $(BUILD)/share/_pspy $(BUILD)/share/pspy.fish
+GENERATED := $(BUILD)/share/pspy.1 $(BUILD)/share/pspy-recording.5 $(BUILD)/share/pspy.bash $(BUILD)/share/_pspy $(BUILD)/share/pspy.fish
 
 $(BUILD)/share/pspy.1: generate = man
+$(BUILD)/share/pspy-recording.5: generate = man recording
 $(BUILD)/share/pspy.bash: generate = completions bash
 $(BUILD)/share/_pspy: generate = completions zsh
 $(BUILD)/share/pspy.fish: generate = completions fish
@@ -226,6 +228,7 @@ $(GENERATED): $(BUILD)/pspy
 install: $(BUILD)/pspy $(GENERATED)
 	install -D -m 755 $(BUILD)/pspy '$(DESTDIR)$(PREFIX)/bin/pspy'
 	install -D -m 644 $(BUILD)/share/pspy.1 '$(DESTDIR)$(PREFIX)/share/man/man1/pspy.1'
+	install -D -m 644 $(BUILD)/share/pspy-recording.5 '$(DESTDIR)$(PREFIX)/share/man/man5/pspy-recording.5'
 	install -D -m 644 $(BUILD)/share/pspy.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/pspy'
 	install -D -m 644 $(BUILD)/share/_pspy '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_pspy'
 	install -D -m 644 $(BUILD)/share/pspy.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/pspy.fish'

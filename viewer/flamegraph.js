@@ -44,6 +44,7 @@
       end: start + count,
       y: Number(rect.getAttribute("y")),
       label: title.slice(0, split),
+      before: (title.slice(split).match(/, before [\d.]+%/) || [""])[0], // where changes are drawn
       kind: group.getAttribute("class").replace(" thin", ""),
       depth: 0, parent: -1, hit: false, shown: true,
     };
@@ -315,7 +316,7 @@
     const focus = frames[state.zoom];
     const own = frame.count.toLocaleString("en-US") + " samples, " + share(frame.count, total);
     const view = state.zoom && frame.depth >= focus.depth ? ", " + share(frame.count, focus.count) + " of this view" : "";
-    details.textContent = frame.label + "  —  " + own + view;
+    details.textContent = frame.label + "  —  " + own + frame.before + view;
   }
 
   // ---- mouse and keyboard ---------------------------------------------------------------------------

@@ -10,8 +10,7 @@
 #include "pspy/cli/launcher.h"
 #include "pspy/cli/output_name.h"
 
-#define RATE_DEFAULT      100
-#define MAX_DEPTH_DEFAULT 100000
+#define RATE_DEFAULT 100
 
 static enum err check_subject(const struct record_options *options, struct error *why)
 {
@@ -37,10 +36,7 @@ static enum err check_conflicts(const struct record_options *options, struct err
         bool holds;
         const char *sentence;
     } conflicts[] = {
-        {options->function && options->nolineno,
-         "--function gives each function its first line and --nolineno gives none: leave one of "
-         "them out"},
-        {options->native && options->nonblocking,
+        {options->view.native && options->nonblocking,
          "--native and --nonblocking exclude each other, because native stacks need a consistent "
          "copy of registers and stack, which needs a short stop: leave one of them out"},
         {options->delay_start == DURATION_UNLIMITED,
@@ -54,7 +50,7 @@ static enum err check_conflicts(const struct record_options *options, struct err
         {options->ranks && options->pid,
          "--ranks chooses among the programs that an MPI launcher starts, and the process given by "
          "--pid runs already: leave --ranks out"},
-        {options->flame && strcmp(options->format->name, "flamegraph") != 0,
+        {options->flame && !outputs_have(&options->outputs, "flamegraph"),
          "--flame draws a flamegraph, and the format is another one: leave --flame out or add "
          "-f flamegraph"},
     };
@@ -65,39 +61,35 @@ static enum err check_conflicts(const struct record_options *options, struct err
     return ERR_OK;
 }
 
-/* The name that -o's template stands for. */
-static enum err expand_output(const struct record_options *options, pid_t pid, char **ret,
-                              struct error *why)
+/* The name that a template of -o stands for. */
+static enum err expand_output(const char *text, pid_t pid, char **ret, struct error *why)
 {
     char host[HOST_NAME_MAX + 1] = "";
     struct name_facts facts = {.pid = pid, .host = host, .environment = environ};
 
     gethostname(host, sizeof(host) - 1);
-    return output_name_expand(options->output, &facts, ret, why);
+    return output_name_expand(text, &facts, ret, why);
 }
 
-/* -f wins over the file's name, which wins over the default. A template that cannot be filled in is
- * found here, before anything runs; the pid is not known yet, and no suffix. */
-static enum err choose_format(struct record_options *options, struct error *why)
+/* A template that cannot be filled in is found here, before anything runs; the pid is not known
+ * yet, and no suffix. */
+static enum err choose_outputs(struct record_options *options, struct error *why)
 {
-    cleanup(cleanup_free) char *name = NULL;
-    const char *path = options->output ? options->output : "";
+    enum err err = outputs_choose(&options->output_texts, options->format_choice, true,
+                                  &options->outputs, why);
 
-    if (options->output) {
-        enum err err = expand_output(options, options->pid, &name, why);
+    for (size_t i = 0; i < options->output_texts.length && err == ERR_OK; i++) {
+        struct output_request *output = &options->outputs.items[i];
+        cleanup(cleanup_free) char *name = NULL;
 
+        err = expand_output(output->text, options->pid, &name, why);
         if (err != ERR_OK)
-            return err;
-        path = name;
+            break;
+        output->format = outputs_format(name, options->format_choice, true, &output->gzip,
+                                        &output->format_is_guess, why);
+        err = output->format ? ERR_OK : ERR_INVALID;
     }
-    options->format = output_format_by_path(path, &options->gzip);
-    if (options->format_choice) {
-        options->format = output_format_by_name(options->format_choice->name);
-    } else if (!options->format) {
-        options->format = &output_formats[0];
-        options->format_is_guess = options->output && strcmp(path, "-") != 0;
-    }
-    return ERR_OK;
+    return err;
 }
 
 static enum err choose_ranks(struct record_options *options, struct error *why)
@@ -116,42 +108,24 @@ static enum err choose_ranks(struct record_options *options, struct error *why)
     return err;
 }
 
-static enum err add_rules(const option_list *texts, enum filter_effect effect,
-                          struct filter *filter, struct error *why)
-{
-    enum err err = ERR_OK;
-
-    for (size_t i = 0; i < texts->length && err == ERR_OK; i++)
-        err = filter_add(filter, effect, texts->items[i], why);
-    return err;
-}
-
-static enum err compile_filter(struct record_options *options, struct error *why)
-{
-    enum err err = add_rules(&options->include, FILTER_INCLUDE, &options->filter, why);
-
-    return err ? err : add_rules(&options->exclude, FILTER_EXCLUDE, &options->filter, why);
-}
-
 enum err record_options_parse(int argc, char **argv, struct record_options *ret, struct error *why)
 {
     struct record_options options = {
-        .rate = RATE_DEFAULT, .max_depth = MAX_DEPTH_DEFAULT, .duration = DURATION_UNLIMITED};
+        .rate = RATE_DEFAULT, .duration = DURATION_UNLIMITED, .view = VIEW_CHOICES_DEFAULT};
     struct operands operands;
     enum err err = command_parse(&cmd_record, argc, argv, &options, &operands, why);
 
     if (!err && !options.help) {
         options.program = operands.count ? operands.items : NULL;
-        options.native |= options.native_all;
         err = check_subject(&options, why);
         if (!err)
-            err = choose_format(&options, why);
+            err = choose_outputs(&options, why);
+        if (!err)
+            err = view_choices_check(&options.view, why);
         if (!err)
             err = check_conflicts(&options, why);
         if (!err)
             err = choose_ranks(&options, why);
-        if (!err)
-            err = compile_filter(&options, why);
     }
     if (err)
         record_options_deinit(&options);
@@ -162,13 +136,13 @@ enum err record_options_parse(int argc, char **argv, struct record_options *ret,
 
 void record_options_deinit(struct record_options *options)
 {
-    vec_deinit(&options->include);
-    vec_deinit(&options->exclude);
-    filter_deinit(&options->filter);
+    outputs_deinit(&options->outputs);
+    vec_deinit(&options->output_texts);
+    view_choices_deinit(&options->view);
 }
 
 /* Ranks start within one second: their names differ by the rank. */
-static char *default_name(const struct record_options *options, time_t now)
+static char *default_name(const struct record_options *options, const char *suffix, time_t now)
 {
     char time_text[64];
     struct tm local;
@@ -177,40 +151,56 @@ static char *default_name(const struct record_options *options, time_t now)
     localtime_r(&now, &local);
     strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H-%M-%S%z", &local);
     if (options->pid)
-        return xasprintf("%d-%s.%s", (int)options->pid, time_text, options->format->suffix);
+        return xasprintf("%d-%s.%s", (int)options->pid, time_text, suffix);
     launcher_ask(LAUNCHER_RANK, environ, "", &rank, NULL);
     slash = strrchr(options->program[0], '/');
     return xasprintf("%s-%s%s%s.%s", slash ? slash + 1 : options->program[0], time_text,
-                     rank ? "-rank" : "", rank ? rank : "", options->format->suffix);
+                     rank ? "-rank" : "", rank ? rank : "", suffix);
 }
 
-enum err record_options_output_name(const struct record_options *options, pid_t pid, time_t now,
-                                    char **ret, struct error *why)
+enum err record_options_name_outputs(struct record_options *options, pid_t pid, time_t now,
+                                     struct error *why)
 {
-    if (options->output)
-        return expand_output(options, pid, ret, why);
-    *ret = default_name(options, now);
-    return ERR_OK;
+    enum err err = ERR_OK;
+
+    vec_each (output, &options->outputs) {
+        if (output->text)
+            err = expand_output(output->text, pid, &output->path, why);
+        else
+            output->path = default_name(options, output->format->suffix, now);
+        if (err != ERR_OK)
+            return err;
+    }
+    return outputs_check(&options->outputs, NULL, why);
 }
 
 void record_options_notice(const struct record_options *options, struct strbuf *out)
 {
-    if (options->format_is_guess)
-        strbuf_addf(out, "'%s' names no format, so it becomes a %s; -f chooses another",
-                    options->output, options->format->name);
+    vec_each (output, &options->outputs)
+        if (output->format_is_guess && !out->length)
+            strbuf_addf(out, "'%s' names no format, so it becomes a %s; -f chooses another",
+                        output->text, output->format->name);
+}
+
+/* Whether each rank's file is another one, or no file. */
+static bool is_ranks_own(const char *text)
+{
+    return !text || strcmp(text, "-") == 0 || strncmp(text, "/dev/", 5) == 0 ||
+           output_name_differs(text);
 }
 
 /* Rank 0 does not know whether there are others. */
 void record_options_notice_ranks(const struct record_options *options, struct strbuf *out)
 {
-    const char *rank, *output = options->output;
+    const char *rank;
 
-    if (!output || strcmp(output, "-") == 0 || strncmp(output, "/dev/", 5) == 0 ||
-        output_name_differs(output) || (options->ranks && ranks_are_one(options->ranks)) ||
+    if ((options->ranks && ranks_are_one(options->ranks)) ||
         launcher_ask(LAUNCHER_RANK, environ, "", &rank, NULL) != ERR_OK || strcmp(rank, "0") == 0)
         return;
-    strbuf_addf(out,
-                "this is MPI rank %s, and the last rank's profile replaces the others' in '%s'; "
-                "%%r in the name gives each rank a file of its own",
-                rank, output);
+    vec_each (output, &options->outputs)
+        if (!is_ranks_own(output->text) && !out->length)
+            strbuf_addf(out,
+                        "this is MPI rank %s, and the last rank's profile replaces the others' in "
+                        "'%s'; %%r in the name gives each rank a file of its own",
+                        rank, output->text);
 }

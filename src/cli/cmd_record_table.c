@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of `pspy record`. Their names, letters and defaults are py-spy's, so that habits and
  * scripts carry over. */
+#include "formats_table.h"
 #include "pspy/cli/record_options.h"
+#include "view_rows.h"
 
 #define TARGET   "What to profile"
 #define OUTPUT   "Output"
@@ -9,15 +11,6 @@
 #define FRAMES   "What the stacks show"
 #define PROGRAM  "The program that pspy starts"
 #define OTHER    "Other"
-
-/* The same names as output_formats; a test compares them. */
-static const struct choice formats[] = {
-    {"flamegraph", "for a browser (.svg and other names)"},
-    {"speedscope", "for speedscope.app (.json)"},
-    {"raw", "one folded stack a line (.txt)"},
-    {"chrometrace", "for ui.perfetto.dev (only by -f)"},
-    {NULL, NULL},
-};
 
 typedef struct record_options values;
 
@@ -47,7 +40,7 @@ static const struct option_spec table[] = {
             "stack. The recording ends when all of them have ended.",
     },
     {
-        OPTION_FILE(values, output),
+        OPTION_FILES(values, output_texts),
         .letter = 'o',
         .name = "output",
         .value_name = "FILE",
@@ -77,7 +70,7 @@ static const struct option_spec table[] = {
                   "file decides: .svg is a flamegraph, .json is speedscope, .txt, .folded and "
                   ".collapsed are raw, each also with .gz behind it. Any other name gives a "
                   "flamegraph.",
-        .choices = formats,
+        .choices = format_choices,
     },
     {
         OPTION_FLAG(values, flame),
@@ -153,35 +146,7 @@ static const struct option_spec table[] = {
         .manual = "Keep only samples of the thread that holds Python's global interpreter lock. "
                   "With --idle also while it waits and holds the lock.",
     },
-    {
-        OPTION_LIST(values, include),
-        .name = "include",
-        .value_name = "WHAT=REGEX",
-        .group = SAMPLING,
-        .help = "only samples whose thread, module or function matches, such as thread=^worker, "
-                "module=numpy or function=^read; may be given several times",
-        .manual =
-            "Keep only samples that match: thread=REGEX by the thread's name, module=REGEX "
-            "by the file of any frame of the stack, function=REGEX by the name of any frame "
-            "of the stack. REGEX is a POSIX extended regular expression, as in regex(7), "
-            "that may match anywhere in the text. The file is the full path of the source "
-            "file, as far as it is known, and for native code also that of the executable "
-            "or library. The frames of processes and threads that --subprocesses and --threads "
-            "put at the root are no functions. The option may be given several times: then "
-            "one of the expressions for the thread must match, one of those for the module "
-            "and one of those for the function, as far as there are any. Stacks stay whole, "
-            "with the callers of what matched.",
-    },
-    {
-        OPTION_LIST(values, exclude),
-        .name = "exclude",
-        .value_name = "WHAT=REGEX",
-        .group = SAMPLING,
-        .help = "no samples that match, see --include; may be given several times",
-        .manual = "Leave out samples that match, also those that --include would keep. WHAT and "
-                  "REGEX are those of --include. The option may be given several times: one "
-                  "match suffices.",
-    },
+    FILTER_ROWS(values, view, SAMPLING),
     {
         OPTION_FLAG(values, nonblocking),
         .name = "nonblocking",
@@ -191,94 +156,7 @@ static const struct option_spec table[] = {
                   "sample is lost where the two differ, which is more often in code that calls "
                   "much. Not possible with --native.",
     },
-    {
-        OPTION_FLAG(values, native),
-        .letter = 'n',
-        .name = "native",
-        .group = FRAMES,
-        .help = "also C, C++ and Fortran functions",
-        .manual = "Show the native functions that Python calls, such as those of extension "
-                  "modules and the libraries below them, in their place among the Python "
-                  "functions. Of the interpreter's own functions those are shown that Python's "
-                  "programmers know, by the name they know: list.sort, sorted, dict lookup. The "
-                  "others' time is their caller's.",
-    },
-    {
-        OPTION_FLAG(values, native_all),
-        .name = "native-all",
-        .group = FRAMES,
-        .help = "the same with all of the interpreter's C functions",
-        .manual = "As --native, but with all functions of the Python interpreter itself and the "
-                  "frames from which it was started, by the names they have in C.",
-    },
-    {
-        OPTION_FLAG(values, threads),
-        .letter = 't',
-        .name = "threads",
-        .group = FRAMES,
-        .help = "a root for each thread: thread (TID): name",
-        .manual = "Put a frame \"thread (TID): name\" at the root of each stack, so that each "
-                  "thread has a tree of its own.",
-    },
-    {
-        OPTION_FLAG(values, function),
-        .letter = 'F',
-        .name = "function",
-        .group = FRAMES,
-        .help = "each function's first line, not the line that runs",
-        .manual = "Give each function with the line where it begins instead of the line that "
-                  "runs, so that all samples of a function fall together.",
-    },
-    {
-        OPTION_FLAG(values, nolineno),
-        .name = "nolineno",
-        .group = FRAMES,
-        .help = "no line numbers",
-        .manual = "Leave out line numbers.",
-    },
-    {
-        OPTION_FLAG(values, columns),
-        .name = "columns",
-        .group = FRAMES,
-        .help = "columns too: name (file:line:column)",
-        .manual = "Show at which column of its line a Python function is, in bytes from 1, as far "
-                  "as its bytecode says it (CPython 3.11 and later): which call of a long "
-                  "expression takes the time.",
-    },
-    {
-        OPTION_FLAG(values, states),
-        .name = "states",
-        .group = FRAMES,
-        .help = "what a thread waits for, and system calls, as innermost frames",
-        .manual =
-            "End the stack of a thread that waits with a frame that says for what: \"[waiting "
-            "for the GIL]\", \"[waiting for a CPU]\", \"[waiting in read]\". With --native, "
-            "and for native programs, also that of one that runs inside the kernel: "
-            "\"[running in write]\". Threads that wait are sampled with --idle only, except "
-            "for a CPU. A flamegraph has a colour for each, and says their shares. The "
-            "kernel tells how long a thread waited for a CPU, and not just when: those "
-            "samples are the ones next to it.",
-    },
-    {
-        OPTION_INTEGER(values, max_depth),
-        .name = "max-depth",
-        .value_name = "FRAMES",
-        .default_text = "100000",
-        .min = 2,
-        .max = 1000000,
-        .group = FRAMES,
-        .help = "leave out the middle of deeper stacks",
-        .manual = "Of a stack with more frames than this keep both ends, with a frame \"[frames "
-                  "left out]\" between them.",
-    },
-    {
-        OPTION_FLAG(values, full_filenames),
-        .name = "full-filenames",
-        .group = FRAMES,
-        .help = "full paths instead of paths within their package",
-        .manual = "Show the full paths of source files. Without this option they begin at their "
-                  "package: json/decoder.py.",
-    },
+    VIEW_ROWS(values, view, FRAMES),
     {
         OPTION_STRING(values, ranks),
         .name = "ranks",

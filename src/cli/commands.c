@@ -53,7 +53,8 @@ const struct command program = {
 };
 
 const struct command *const commands[] = {
-    &cmd_record, &cmd_completions, &cmd_help, &cmd_man, NULL,
+    &cmd_record,      &cmd_report, &cmd_convert, &cmd_merge, &cmd_diff,
+    &cmd_completions, &cmd_help,   &cmd_man,     NULL,
 };
 
 struct help_only {

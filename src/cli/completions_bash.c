@@ -116,6 +116,8 @@ static void add_operand_row(struct strbuf *out, const struct command *command)
     strbuf_addf(out, "        '%s') echo '", command->name);
     if (command->operand == OPERAND_PROGRAM)
         strbuf_add_text(out, "program");
+    else if (command->operand == OPERAND_FILES)
+        strbuf_add_text(out, "file");
     else if (command->operand == OPERAND_CHOICE)
         add_choices(out, command->operand_choices);
     else
@@ -144,7 +146,7 @@ static void add_value_rows(struct strbuf *out, const struct command *command)
         if (spec->letter)
             strbuf_addf(out, " | '%s -%c'", command->name, spec->letter);
         strbuf_add_text(out, ") echo '");
-        if (spec->kind == OPTION_KIND_FILE)
+        if (option_takes_file(spec))
             strbuf_add_text(out, "file");
         else if (spec->kind == OPTION_KIND_PID)
             strbuf_add_text(out, "pid");

@@ -102,7 +102,7 @@ static void add_value_function(struct strbuf *out)
 
 static void add_value(struct strbuf *out, const struct option_spec *spec)
 {
-    if (spec->kind == OPTION_KIND_FILE) {
+    if (option_takes_file(spec)) {
         strbuf_add_text(out, " -r -F");
     } else if (spec->kind == OPTION_KIND_PID) {
         strbuf_add_text(out, " -x -a '(__fish_complete_pids)'");
@@ -145,6 +145,8 @@ static void add_operand(struct strbuf *out, const struct command *command)
 {
     if (command->operand == OPERAND_COMMAND)
         add_command_names(out, command->name);
+    if (command->operand == OPERAND_FILES)
+        strbuf_addf(out, "complete -c pspy -n '__pspy_in %s' -F\n", command->name);
     for (const struct choice *at = command->operand_choices; at && at->name; at++)
         strbuf_addf(out, "complete -c pspy -n '__pspy_in %s' -a %s\n", command->name, at->name);
 }

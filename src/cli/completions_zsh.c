@@ -29,7 +29,7 @@ static void add_choices(struct strbuf *out, const struct choice *choices)
 static void add_value(struct strbuf *out, const struct option_spec *spec)
 {
     strbuf_addf(out, ":%s:", spec->value_name);
-    if (spec->kind == OPTION_KIND_FILE)
+    if (option_takes_file(spec))
         strbuf_add_text(out, "_files");
     else if (spec->kind == OPTION_KIND_PID)
         strbuf_add_text(out, "_pids");
@@ -85,6 +85,9 @@ static void add_operand(struct strbuf *out, const struct command *command)
         break;
     case OPERAND_COMMAND:
         strbuf_add_text(out, "'1:command:_pspy_commands' && ret=0");
+        break;
+    case OPERAND_FILES:
+        strbuf_add_text(out, "'*:recording:_files' && ret=0");
         break;
     }
     strbuf_add_text(out, " ;;\n");

@@ -7,13 +7,14 @@
 #include "pspy/base/cleanup.h"
 #include "pspy/cli/command.h"
 
-#define MAN_DATE "November 23, 2026"
+#define MAN_DATE "December 1, 2026"
 
 static const struct {
     const char *status;
     const char *meaning;
 } statuses[] = {
-    {"0", "The profile was written, and a program that pspy started succeeded."},
+    {"0", "What was asked for was written, and a program that pspy started succeeded."},
+    {"1", "pspy diff --fail-above: a function grew by more. Else the program's own status."},
     {"125", "pspy itself failed; a sentence on standard error says why."},
     {"126", "The program was found and could not be started."},
     {"127", "The program was not found."},
@@ -201,34 +202,54 @@ void man_write(struct strbuf *out)
     add_statuses(out);
     strbuf_add_text(out, ".Sh EXAMPLES\nCommand lines to start from:\n");
     add_each(out, add_examples);
-    strbuf_add_text(out, ".Sh SEE ALSO\n.Xr perf 1 ,\n.Xr pgrep 1 ,\n.Xr ptrace 2\n");
+    strbuf_add_text(
+        out, ".Sh SEE ALSO\n.Xr perf 1 ,\n.Xr pgrep 1 ,\n.Xr ptrace 2 ,\n.Xr pspy-recording 5\n");
 }
+
+static const struct choice pages[] = {
+    {"pspy", "pspy(1), the commands; also without an operand"},
+    {"recording", "pspy-recording(5), the file format"},
+    {NULL, NULL},
+};
 
 static int run(const struct command *command, int argc, char **argv)
 {
     cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
+    const struct choice *page = pages;
+    struct error why = ERROR_INIT;
     struct operands operands;
     int status;
 
     if (!command_parse_help_only(command, argc, argv, &operands, &status))
         return status;
-    man_write(&text);
+    if (operands.count)
+        page = choice_find(pages, operands.items[0]);
+    if (!page) {
+        error_set(&why, ERR_INVALID, "there is no manual page '%s': there are pspy and recording",
+                  operands.items[0]);
+        return command_fail(&why);
+    }
+    if (page == pages)
+        man_write(&text);
+    else
+        man_write_recording(&text);
     return command_print(&text);
 }
 
-static const char *const usages[] = {"[-h]", NULL};
+static const char *const usages[] = {"[pspy|recording]", NULL};
 static const char *const description[] = {
-    "Prints the manual page pspy(1) in mdoc(7) macros.",
+    "Prints the manual page pspy(1) or pspy-recording(5) in mdoc(7) macros.",
     NULL,
 };
 
 const struct command cmd_man = {
     .name = "man",
-    .summary = "print the manual page",
+    .summary = "print a manual page",
     .usages = usages,
     .description = description,
     .table = help_only_table,
-    .operand = OPERAND_NONE,
+    .operand = OPERAND_CHOICE,
+    .operand_choices = pages,
     .hidden = true,
     .run = run,
 };

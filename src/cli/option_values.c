@@ -187,6 +187,7 @@ enum err option_store(const struct option_spec *spec, const char *text, void *va
     case OPTION_KIND_FILE:
         return store_string(spec, text, member, why);
     case OPTION_KIND_LIST:
+    case OPTION_KIND_FILES:
         return store_item(spec, text, member, why);
     case OPTION_KIND_INTEGER:
         return store_integer(spec, text, member, why);

@@ -131,6 +131,11 @@ static enum err parse_letters(struct parser *parser, const char *word)
     return ERR_OK;
 }
 
+bool option_takes_file(const struct option_spec *spec)
+{
+    return spec->kind == OPTION_KIND_FILE || spec->kind == OPTION_KIND_FILES;
+}
+
 static enum err parse_option(struct parser *parser, const char *word)
 {
     return word[1] == '-' ? parse_long(parser, word + 2) : parse_letters(parser, word + 1);

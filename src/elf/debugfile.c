@@ -115,6 +115,16 @@ static void add_id(struct strbuf *path, const struct build_id *id, size_t from)
         strbuf_addf(path, "%02x", id->bytes[i]);
 }
 
+bool debugfile_build_id(Elf *elf, struct strbuf *ret)
+{
+    struct build_id id;
+
+    if (!find_build_id(elf, &id))
+        return false;
+    add_id(ret, &id, 0);
+    return true;
+}
+
 static int open_by_build_id(const struct build_id *id, int root_fd)
 {
     cleanup(strbuf_deinit) struct strbuf path = STRBUF_INIT;

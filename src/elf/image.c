@@ -459,6 +459,11 @@ unsigned image_machine(const struct image *image)
     return gelf_getehdr(image->elf, &header) ? header.e_machine : EM_NONE;
 }
 
+bool image_build_id(const struct image *image, struct strbuf *ret)
+{
+    return debugfile_build_id(image->elf, ret);
+}
+
 const struct pynames *image_pynames(struct image *image)
 {
     if (!image->pynames)

@@ -19,7 +19,7 @@
 typedef VEC(uint32_t) frame_path; /* frame indices, root first */
 
 struct trace {
-    const struct profile *profile;
+    const struct view *view;
     struct json json;
     struct sample_index samples;
     const struct profile_thread *thread; /* the one being written */
@@ -50,7 +50,7 @@ static void begin_event(struct trace *trace, const char *name, const char *phase
 
 static int thread_pid(const struct trace *trace)
 {
-    return trace->profile->processes.items[trace->thread->process].pid;
+    return trace->view->profile->processes.items[trace->thread->process].pid;
 }
 
 /* ---- names -------------------------------------------------------------------------------------
@@ -76,41 +76,41 @@ static void write_status(struct trace *trace, const struct profile_process *proc
 
 static void write_names(struct trace *trace)
 {
-    const struct profile *profile = trace->profile;
+    const struct view *view = trace->view;
 
-    vec_each (process, &profile->processes) {
+    vec_each (process, &view->profile->processes) {
         begin_event(trace, "process_name", "M", process->pid);
-        end_with(trace, "name", profile_text(profile, process->command));
+        end_with(trace, "name", view_text(view, process->command));
         if (process->has_status)
             write_status(trace, process);
     }
-    vec_each (thread, &profile->threads) {
+    vec_each (thread, &view->profile->threads) {
         if (!thread->name.v)
             continue;
-        begin_event(trace, "thread_name", "M", profile->processes.items[thread->process].pid);
+        begin_event(trace, "thread_name", "M", view->profile->processes.items[thread->process].pid);
         json_key_uint(&trace->json, "tid", (uint64_t)thread->tid);
-        end_with(trace, "name", profile_text(profile, thread->name));
+        end_with(trace, "name", view_text(view, thread->name));
     }
 }
 
 /* ---- functions ---------------------------------------------------------------------------------
  */
 
-static bool same_function(const struct profile *profile, uint32_t a, uint32_t b)
+static bool same_function(const struct view *view, uint32_t a, uint32_t b)
 {
-    const struct frame_info *left = &profile->frames.items[a], *right = &profile->frames.items[b];
+    const struct view_frame *left = &view->frames.items[a], *right = &view->frames.items[b];
 
     return a == b || (left->name.v && left->name.v == right->name.v &&
                       left->file.v == right->file.v && left->kind == right->kind);
 }
 
-static void write_args(struct trace *trace, const struct frame_info *info)
+static void write_args(struct trace *trace, const struct view_frame *info)
 {
     if (!info->file.v)
         return;
     json_key(&trace->json, "args");
     json_open(&trace->json, '{');
-    json_key_string(&trace->json, "filename", profile_text(trace->profile, info->file));
+    json_key_string(&trace->json, "filename", view_text(trace->view, info->file));
     if (info->line)
         json_key_uint(&trace->json, "line", info->line);
     json_close(&trace->json, '}');
@@ -118,14 +118,14 @@ static void write_args(struct trace *trace, const struct frame_info *info)
 
 static void write_event(struct trace *trace, uint32_t frame, bool begin, uint64_t time)
 {
-    const struct profile *profile = trace->profile;
-    const struct frame_info *info = &profile->frames.items[frame];
+    const struct view *view = trace->view;
+    const struct view_frame *info = &view->frames.items[frame];
     struct strbuf label = STRBUF_INIT;
 
     if (!info->name.v)
-        profile_label(profile, (frame_id){frame}, &label);
+        view_label(view, (frame_id){frame}, &label);
     else
-        strbuf_add_text(&label, profile_text(profile, info->name));
+        strbuf_add_text(&label, view_text(view, info->name));
     begin_event(trace, label.text, begin ? "B" : "E", thread_pid(trace));
     json_key_uint(&trace->json, "tid", (uint64_t)trace->thread->tid);
     json_key(&trace->json, "ts");
@@ -144,15 +144,15 @@ static void end_functions(struct trace *trace, size_t keep, uint64_t time)
         write_event(trace, trace->open.items[--trace->open.length], false, time);
 }
 
-static void load_path(const struct profile *profile, stack_id stack, frame_path *path)
+static void load_path(const struct view *view, stack_id stack, frame_path *path)
 {
-    uint32_t depth = profile->stacks.items[stack.v].depth;
+    uint32_t depth = view->stacks.items[stack.v].depth;
 
     vec_reserve(path, depth);
     path->length = depth;
     for (uint32_t i = depth; i-- > 0;) {
-        path->items[i] = profile->stacks.items[stack.v].frame.v;
-        stack = profile->stacks.items[stack.v].parent;
+        path->items[i] = view->stacks.items[stack.v].frame.v;
+        stack = view->stacks.items[stack.v].parent;
     }
 }
 
@@ -161,9 +161,9 @@ static void change_to(struct trace *trace, stack_id stack, uint64_t time)
 {
     size_t same = 0;
 
-    load_path(trace->profile, stack, &trace->next);
+    load_path(trace->view, stack, &trace->next);
     while (same < trace->open.length && same < trace->next.length &&
-           same_function(trace->profile, trace->open.items[same], trace->next.items[same]))
+           same_function(trace->view, trace->open.items[same], trace->next.items[same]))
         same++;
     end_functions(trace, same, time);
     for (; same < trace->next.length; same++) {
@@ -175,13 +175,14 @@ static void change_to(struct trace *trace, stack_id stack, uint64_t time)
 /* A hole shorter than half a tick is jitter, not absence. */
 static void write_thread(struct trace *trace, uint32_t thread)
 {
-    const struct profile *profile = trace->profile;
-    double half_tick = profile->rate > 0 ? 0.5 * (double)NS_PER_SECOND / profile->rate : 0;
+    const struct view *view = trace->view;
+    double rate = view->profile->facts.rate;
+    double half_tick = rate > 0 ? 0.5 * (double)NS_PER_SECOND / rate : 0;
     uint64_t tolerance = (uint64_t)half_tick, at = 0;
 
-    trace->thread = &profile->threads.items[thread];
+    trace->thread = &view->profile->threads.items[thread];
     for (uint32_t i = trace->samples.first[thread]; i < trace->samples.first[thread + 1]; i++) {
-        const struct sample *sample = &profile->samples.items[trace->samples.order[i]];
+        const struct sample *sample = &view->samples.items[trace->samples.order[i]];
         uint64_t start = sample->time > sample->weight ? sample->time - sample->weight : 0;
 
         if (start > at + tolerance) {
@@ -205,14 +206,14 @@ static void write_file(struct trace *trace)
     json_key_string(json, "displayTimeUnit", "ms");
     json_key(json, "otherData");
     json_open(json, '{');
-    json_key_string(json, "command", profile_text(trace->profile, trace->profile->title));
+    json_key_string(json, "command", view_text(trace->view, trace->view->profile->facts.title));
     json_key_string(json, "exporter", "pspy@" PSPY_VERSION);
     json_close(json, '}');
     json_newline(json);
     json_key(json, "traceEvents");
     json_open(json, '[');
     write_names(trace);
-    for (uint32_t thread = 0; thread < trace->profile->threads.length; thread++)
+    for (uint32_t thread = 0; thread < trace->view->profile->threads.length; thread++)
         write_thread(trace, thread);
     json_close(json, ']');
     json_close(json, '}');
@@ -220,15 +221,18 @@ static void write_file(struct trace *trace)
     json_newline(json);
 }
 
-enum err chrometrace_write(const struct profile *profile, const struct output_options *options,
+enum err chrometrace_write(const struct view *view, const struct output_options *options,
                            struct sink *sink, struct error *why)
 {
-    struct trace trace = {.profile = profile};
+    struct trace trace = {.view = view};
 
     (void)options;
-    (void)why;
+    if (view->profile->facts.is_counted)
+        return error_set(why, ERR_UNSUPPORTED,
+                         "a Chrome trace shows when functions ran, and the input only counts "
+                         "samples: choose another format, such as flamegraph");
     json_init(&trace.json, sink);
-    sample_index_init(&trace.samples, profile);
+    sample_index_init(&trace.samples, view);
     write_file(&trace);
     sample_index_deinit(&trace.samples);
     vec_deinit(&trace.open);

@@ -10,13 +10,14 @@
  * Browsers become slow with the number of elements, so that frames are left out by share until at
  * most FRAMES_MAX remain, and below DEPTH_MAX; the page says how many samples that concerns.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "assets.h"
+#include "flamegraph.h"
 #include "pspy/base/clock.h"
-#include "pspy/profile/query.h"
 #include "writers.h"
 #include "xml.h"
 
@@ -41,7 +42,8 @@
 #define SHADES 6
 
 struct flamegraph {
-    const struct profile *profile;
+    const struct view *view;
+    const struct flame_changes *changes; /* NULL: colours are kinds of code */
     struct sink *sink;
     struct call_tree tree;
     bool root_below;
@@ -144,6 +146,30 @@ static void set_limits(struct flamegraph *graph, double min_percent)
 /* ---- frames ------------------------------------------------------------------------------------
  */
 
+/* Classes by change. */
+static const struct {
+    double least; /* percent points */
+    const char *more, *less;
+} steps[] = {{10, "u3", "d3"}, {5, "u2", "d2"}, {2, "u1", "d1"}, {0, "u0", "d0"}};
+
+static double share_before(const struct flamegraph *graph, const struct call_node *node)
+{
+    return graph->changes->before[node - graph->tree.nodes.items];
+}
+
+static const char *change_class(const struct flamegraph *graph, const struct call_node *node)
+{
+    double before = share_before(graph, node);
+    double after = percent(node->total_samples, graph->total) / 100;
+    size_t step = 0;
+
+    if (!diff_is_beyond(graph->changes->diff, before, after))
+        return "e0";
+    while (100 * fabs(after - before) < steps[step].least)
+        step++;
+    return after > before ? steps[step].more : steps[step].less;
+}
+
 /* The same function has the same shade in every profile, whatever its line. */
 static void open_group(const struct flamegraph *graph, const struct call_node *node)
 {
@@ -153,6 +179,8 @@ static void open_group(const struct flamegraph *graph, const struct call_node *n
 
     if (node->depth == 0)
         sink_text(graph->sink, "<g class=\"f all");
+    else if (graph->changes)
+        sink_addf(graph->sink, "<g class=\"f %s", change_class(graph, node));
     else
         sink_addf(graph->sink, "<g class=\"f %c%u", kinds[kind].class,
                   (unsigned)(hash_bytes(label, name) % SHADES));
@@ -167,6 +195,9 @@ static void write_title(const struct flamegraph *graph, const struct call_node *
     sink_addf(graph->sink, " (%s samples, ", grouped(node->total_samples, room));
     if (node->depth == 0)
         sink_text(graph->sink, "100%)</title>");
+    else if (graph->changes)
+        sink_addf(graph->sink, "%.2f%%, before %.2f%%)</title>",
+                  percent(node->total_samples, graph->total), 100 * share_before(graph, node));
     else
         sink_addf(graph->sink, "%.2f%%)</title>", percent(node->total_samples, graph->total));
 }
@@ -225,16 +256,17 @@ static void write_frames(const struct flamegraph *graph)
 
 static void write_subtitle(const struct flamegraph *graph, int y)
 {
-    const struct profile *profile = graph->profile;
+    const struct profile *profile = graph->view->profile;
+    const struct recording_facts *facts = &profile->facts;
+    uint64_t lost = profile_lost(profile);
     char room[32];
-    uint64_t lost = 0;
 
-    for (int cause = 0; cause < LOSS_CAUSES; cause++)
-        lost += profile->losses[cause];
-    sink_addf(graph->sink, "<text id=\"subtitle\" x=\"%d\" y=\"%d\">%s samples in %.1f s", MARGIN,
-              y, grouped(graph->total, room), (double)profile->duration / (double)NS_PER_SECOND);
-    if (profile->rate > 0)
-        sink_addf(graph->sink, ", %g times a second", profile->rate);
+    sink_addf(graph->sink, "<text id=\"subtitle\" x=\"%d\" y=\"%d\">%s samples", MARGIN, y,
+              grouped(graph->total, room));
+    if (!facts->is_counted)
+        sink_addf(graph->sink, " in %.1f s", (double)facts->duration / (double)NS_PER_SECOND);
+    if (facts->rate > 0)
+        sink_addf(graph->sink, ", %g times a second", facts->rate);
     if (profile->processes.length > 1)
         sink_addf(graph->sink, ", %zu processes", profile->processes.length);
     if (profile->threads.length > 1)
@@ -242,6 +274,31 @@ static void write_subtitle(const struct flamegraph *graph, int y)
     if (lost)
         sink_addf(graph->sink, "; %s lost", grouped(lost, room));
     sink_text(graph->sink, "</text>\n");
+}
+
+static double legend_entry(const struct flamegraph *graph, const char *class, const char *text,
+                           double x, int y)
+{
+    sink_addf(graph->sink,
+              "<rect class=\"%s\" x=\"%.0f\" y=\"%d\" width=\"12\" height=\"12\"/><text "
+              "x=\"%.0f\" y=\"%d\">%s</text>",
+              class, x, y - 10, x + 17, y, text);
+    return x + 17 + (double)strlen(text) * LEGEND_COLUMN + 18;
+}
+
+static void write_legend_of_changes(const struct flamegraph *graph, int y)
+{
+    char gone[96];
+    double x = MARGIN;
+
+    sink_text(graph->sink, "<g id=\"legend\"><title>How much larger or smaller a frame's share is "
+                           "than in the earlier recording</title>");
+    x = legend_entry(graph, "u2", "more than before", x, y);
+    x = legend_entry(graph, "d2", "less than before", x, y);
+    x = legend_entry(graph, "e0", "no difference beyond the noise", x, y);
+    snprintf(gone, sizeof(gone), "%.1f%% of the earlier samples are in stacks that are gone",
+             100 * graph->changes->gone);
+    sink_addf(graph->sink, "<text x=\"%.0f\" y=\"%d\">%s</text></g>\n", x, y, gone);
 }
 
 /* Each kind that is drawn, with the share of samples that ends in it. */
@@ -252,17 +309,13 @@ static void write_legend(const struct flamegraph *graph, int y)
     sink_text(graph->sink, "<g id=\"legend\"><title>The share of samples whose innermost frame is "
                            "of each kind</title>");
     for (int kind = 0; kind < FRAME_KINDS; kind++) {
-        char text[64];
+        char text[64], class[3] = {kinds[kind].class, '0', '\0'};
 
         if (!graph->occurs[kind])
             continue;
         snprintf(text, sizeof(text), "%s %.1f%%", kinds[kind].legend,
                  percent(graph->self[kind], graph->total));
-        sink_addf(graph->sink,
-                  "<rect class=\"%c0\" x=\"%.0f\" y=\"%d\" width=\"12\" height=\"12\"/><text "
-                  "x=\"%.0f\" y=\"%d\">%s</text>",
-                  kinds[kind].class, x, y - 10, x + 17, y, text);
-        x += 17 + (double)strlen(text) * LEGEND_COLUMN + 18;
+        x = legend_entry(graph, class, text, x, y);
     }
     sink_text(graph->sink, "</g>\n");
 }
@@ -315,7 +368,8 @@ static struct page lay_out(const struct flamegraph *graph)
 static void write_open(const struct flamegraph *graph, const struct page *page)
 {
     struct sink *sink = graph->sink;
-    const char *title = profile_text(graph->profile, graph->profile->title);
+    const char *title = graph->changes ? graph->changes->title
+                                       : view_text(graph->view, graph->view->profile->facts.title);
 
     sink_addf(
         sink,
@@ -342,7 +396,10 @@ static void write_file(const struct flamegraph *graph)
 
     write_open(graph, &page);
     write_subtitle(graph, 44);
-    write_legend(graph, 65);
+    if (graph->changes)
+        write_legend_of_changes(graph, 65);
+    else
+        write_legend(graph, 65);
     write_notes(graph, 65 + NOTE_HEIGHT + 2);
     if (!graph->total) {
         sink_addf(sink, "<text id=\"empty\" x=\"50%%\" y=\"%d\">no samples</text>\n</svg>\n",
@@ -359,18 +416,33 @@ static void write_file(const struct flamegraph *graph)
     sink_text(sink, "]]></script>\n</svg>\n");
 }
 
-enum err flamegraph_write(const struct profile *profile, const struct output_options *options,
+static void draw(struct flamegraph *graph, const struct output_options *options)
+{
+    graph->root_below = options->flame;
+    graph->rows = 1;
+    graph->total = graph->tree.nodes.items[0].total_samples;
+    set_limits(graph, options->min_width_percent);
+    write_file(graph);
+}
+
+enum err flamegraph_write(const struct view *view, const struct output_options *options,
                           struct sink *sink, struct error *why)
 {
-    struct flamegraph graph = {
-        .profile = profile, .sink = sink, .root_below = options->flame, .rows = 1};
+    struct flamegraph graph = {.view = view, .sink = sink};
 
     (void)why;
     call_tree_init(&graph.tree);
-    call_tree_build(&graph.tree, profile, GROUP_LABEL);
-    graph.total = profile->samples.length;
-    set_limits(&graph, options->min_width_percent);
-    write_file(&graph);
+    call_tree_build(&graph.tree, view, GROUP_LABEL);
+    draw(&graph, options);
     call_tree_deinit(&graph.tree);
     return ERR_OK;
+}
+
+void flamegraph_write_changes(const struct view *view, const struct flame_changes *changes,
+                              const struct output_options *options, struct sink *sink)
+{
+    struct flamegraph graph = {
+        .view = view, .sink = sink, .changes = changes, .tree = *changes->tree};
+
+    draw(&graph, options);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "pspy/output/report.h"
 #include "writers.h"
 
 #define SPEEDSCOPE_HINT "Open it at https://www.speedscope.app (the file stays on your computer)."
@@ -15,6 +16,9 @@ const struct output_format output_formats[] = {
      "One stack a line: for flame graph tools, or to sort, grep and compare.", raw_write},
     {"chrometrace", "json", "Chrome trace",
      "Open it at https://ui.perfetto.dev (the file stays on your computer).", chrometrace_write},
+    {"report", "md", "report", "Read it in any Markdown viewer.", report_markdown_write},
+    {"pspy", "pspy", "recording",
+     "Read it with pspy report, or make other formats of it with pspy convert.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -23,8 +27,8 @@ static const struct {
     const char *suffix;
     const char *format;
 } suffixes[] = {
-    {".svg", "flamegraph"}, {".json", "speedscope"}, {".txt", "raw"},
-    {".folded", "raw"},     {".collapsed", "raw"},
+    {".svg", "flamegraph"}, {".json", "speedscope"}, {".txt", "raw"},   {".folded", "raw"},
+    {".collapsed", "raw"},  {".pspy", "pspy"},       {".md", "report"},
 };
 
 const struct output_format *output_format_by_name(const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "json_stream.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -118,4 +119,21 @@ void json_key_uint(struct json *json, const char *key, uint64_t number)
 {
     json_key(json, key);
     json_uint(json, number);
+}
+
+void json_key_real(struct json *json, const char *key, double number)
+{
+    json_key(json, key);
+    before_value(json);
+    if (isfinite(number))
+        sink_addf(json->sink, "%.6g", number);
+    else
+        sink_text(json->sink, "null");
+}
+
+void json_key_bool(struct json *json, const char *key, bool value)
+{
+    json_key(json, key);
+    before_value(json);
+    sink_text(json->sink, value ? "true" : "false");
 }

@@ -29,5 +29,8 @@ void json_newline(struct json *json);
 
 void json_key_string(struct json *json, const char *key, const char *text);
 void json_key_uint(struct json *json, const char *key, uint64_t number);
+/* With six significant digits; null where it is no finite number. */
+void json_key_real(struct json *json, const char *key, double number);
+void json_key_bool(struct json *json, const char *key, bool value);
 
 #endif

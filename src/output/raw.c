@@ -41,9 +41,15 @@ static int compare_stacks(const void *left, const void *right)
     return strcmp(a->stack, b->stack);
 }
 
+/* Samples, or microseconds. */
+static uint64_t node_count(const struct view *view, const struct call_node *node)
+{
+    return view->options.by_time ? (node->self_ns + 500) / 1000 : node->self_samples;
+}
+
 /* One line a node with samples of its own; the path to the node grows and shrinks with its depth.
  */
-static void collect_lines(const struct call_tree *tree, lines *ret)
+static void collect_lines(const struct view *view, const struct call_tree *tree, lines *ret)
 {
     struct strbuf path = STRBUF_INIT;
     VEC(size_t) lengths = VEC_INIT; /* of the path up to each depth */
@@ -57,8 +63,8 @@ static void collect_lines(const struct call_tree *tree, lines *ret)
             strbuf_add_char(&path, ';');
         add_clean(&path, call_tree_label(tree, node));
         vec_push(&lengths, path.length);
-        if (node->self_samples)
-            vec_push(ret, ((struct line){xstrdup(path.text), node->self_samples}));
+        if (node_count(view, node))
+            vec_push(ret, ((struct line){xstrdup(path.text), node_count(view, node)}));
     }
     vec_deinit(&lengths);
     strbuf_deinit(&path);
@@ -81,8 +87,8 @@ static void write_merged(const lines *sorted, struct sink *sink)
     }
 }
 
-enum err raw_write(const struct profile *profile, const struct output_options *options,
-                   struct sink *sink, struct error *why)
+enum err raw_write(const struct view *view, const struct output_options *options, struct sink *sink,
+                   struct error *why)
 {
     struct call_tree tree;
     lines all = VEC_INIT;
@@ -90,8 +96,8 @@ enum err raw_write(const struct profile *profile, const struct output_options *o
     (void)options;
     (void)why;
     call_tree_init(&tree);
-    call_tree_build(&tree, profile, GROUP_LABEL);
-    collect_lines(&tree, &all);
+    call_tree_build(&tree, view, GROUP_LABEL);
+    collect_lines(view, &tree, &all);
     call_tree_deinit(&tree);
     vec_sort(&all, compare_stacks);
     write_merged(&all, sink);

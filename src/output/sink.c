@@ -384,6 +384,28 @@ static void finish_file(struct sink *sink)
     sink->fd = -1;
 }
 
+/* Frees nothing: more may be written. */
+static enum err rename_temporary(struct sink *sink, struct error *why)
+{
+    if (rename(sink->temporary, sink->target))
+        return error_set_errno(why, errno,
+                               "the profile is in '%s', because it could not be renamed to '%s'",
+                               sink->temporary, sink->path);
+    free(sink->temporary);
+    sink->temporary = NULL;
+    return ERR_OK;
+}
+
+enum err sink_appear(struct sink *sink, struct error *why)
+{
+    return sink->temporary ? rename_temporary(sink, why) : ERR_OK;
+}
+
+void sink_flush(struct sink *sink)
+{
+    flush(sink, false);
+}
+
 enum err sink_commit(struct sink *sink, struct error *why)
 {
     enum err code = ERR_OK;
@@ -393,10 +415,8 @@ enum err sink_commit(struct sink *sink, struct error *why)
         code = explain_write(sink->path, sink->failure, why);
         if (sink->temporary)
             unlink(sink->temporary);
-    } else if (sink->temporary && rename(sink->temporary, sink->target)) {
-        code = error_set_errno(why, errno,
-                               "the profile is in '%s', because it could not be renamed to '%s'",
-                               sink->temporary, sink->path);
+    } else {
+        code = sink_appear(sink, why);
     }
     sink_free(sink);
     return code;

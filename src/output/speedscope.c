@@ -27,7 +27,7 @@ struct entry {
 };
 
 struct speedscope {
-    const struct profile *profile;
+    const struct view *view;
     struct json json;
     struct sample_index samples;
     uint32_t *number;          /* by frame_id: index in the file's frames */
@@ -44,8 +44,8 @@ struct speedscope {
 /* The viewer takes two entries for two functions: what shows alike must be one. */
 static bool alike(const void *context, uint32_t index, const void *key)
 {
-    const struct profile *profile = context;
-    const struct frame_info *a = &profile->frames.items[index], *b = key;
+    const struct view *view = context;
+    const struct view_frame *a = &view->frames.items[index], *b = key;
 
     return a->name.v && a->name.v == b->name.v && a->file.v == b->file.v && a->line == b->line &&
            a->column == b->column;
@@ -53,19 +53,19 @@ static bool alike(const void *context, uint32_t index, const void *key)
 
 static void write_frame(struct speedscope *out, uint32_t frame)
 {
-    const struct profile *profile = out->profile;
-    const struct frame_info *info = &profile->frames.items[frame];
+    const struct view *view = out->view;
+    const struct view_frame *info = &view->frames.items[frame];
     struct strbuf label = STRBUF_INIT;
 
     if (info->name.v)
-        strbuf_add_text(&label, profile_text(profile, info->name));
+        strbuf_add_text(&label, view_text(view, info->name));
     else
-        profile_label(profile, (frame_id){frame}, &label);
+        view_label(view, (frame_id){frame}, &label);
     json_newline(&out->json);
     json_open(&out->json, '{');
     json_key_string(&out->json, "name", label.text);
     if (info->file.v)
-        json_key_string(&out->json, "file", profile_text(profile, info->file));
+        json_key_string(&out->json, "file", view_text(view, info->file));
     if (info->line)
         json_key_uint(&out->json, "line", info->line);
     if (info->column)
@@ -74,7 +74,7 @@ static void write_frame(struct speedscope *out, uint32_t frame)
     strbuf_deinit(&label);
 }
 
-static uint64_t frame_hash(const struct frame_info *info)
+static uint64_t frame_hash(const struct view_frame *info)
 {
     return hash_mix((uint64_t)info->name.v << 32 | info->file.v,
                     (uint64_t)info->column << 32 | info->line);
@@ -82,12 +82,12 @@ static uint64_t frame_hash(const struct frame_info *info)
 
 static void write_frames(struct speedscope *out)
 {
-    const struct profile *profile = out->profile;
+    const struct view *view = out->view;
     struct table index = TABLE_INIT;
 
-    for (uint32_t frame = 0; frame < profile->frames.length; frame++) {
-        const struct frame_info *info = &profile->frames.items[frame];
-        uint32_t same = table_find(&index, frame_hash(info), alike, profile, info);
+    for (uint32_t frame = 0; frame < view->frames.length; frame++) {
+        const struct view_frame *info = &view->frames.items[frame];
+        uint32_t same = table_find(&index, frame_hash(info), alike, view, info);
 
         if (same == TABLE_NONE) {
             table_add(&index, frame_hash(info), frame);
@@ -100,10 +100,10 @@ static void write_frames(struct speedscope *out)
     table_deinit(&index);
 }
 
-static bool any_too_deep(const struct profile *profile)
+static bool any_too_deep(const struct view *view)
 {
-    vec_each (sample, &profile->samples)
-        if (profile->stacks.items[sample->stack.v].depth > DEPTH_MAX)
+    vec_each (sample, &view->samples)
+        if (view->stacks.items[sample->stack.v].depth > DEPTH_MAX)
             return true;
     return false;
 }
@@ -115,7 +115,7 @@ static void write_shared(struct speedscope *out)
     json_key(&out->json, "frames");
     json_open(&out->json, '[');
     write_frames(out);
-    if (any_too_deep(out->profile)) {
+    if (any_too_deep(out->view)) {
         out->elided = out->frames++;
         json_newline(&out->json);
         json_open(&out->json, '{');
@@ -136,35 +136,36 @@ static void write_shared(struct speedscope *out)
  */
 static void lay_out(struct speedscope *out, uint32_t thread)
 {
-    const struct profile *profile = out->profile;
-    double half_tick = profile->rate > 0 ? 0.5 * (double)NS_PER_SECOND / profile->rate : 0;
+    const struct view *view = out->view;
+    const struct recording_facts *facts = &view->profile->facts;
+    double half_tick = facts->rate > 0 ? 0.5 * (double)NS_PER_SECOND / facts->rate : 0;
     uint64_t tolerance = (uint64_t)half_tick, at = 0;
 
     vec_reset(&out->entries);
     for (uint32_t i = out->samples.first[thread]; i < out->samples.first[thread + 1]; i++) {
-        const struct sample *sample = &profile->samples.items[out->samples.order[i]];
+        const struct sample *sample = &view->samples.items[out->samples.order[i]];
         uint64_t start = sample->time > sample->weight ? sample->time - sample->weight : 0;
 
-        if (start > at + tolerance) {
+        if (!facts->is_counted && start > at + tolerance) {
             vec_push(&out->entries, ((struct entry){STACK_EMPTY, start - at}));
             at = start;
         }
         vec_push(&out->entries, ((struct entry){sample->stack, sample->weight}));
         at += sample->weight;
     }
-    if (at < profile->duration)
-        vec_push(&out->entries, ((struct entry){STACK_EMPTY, profile->duration - at}));
-    out->end = at > profile->duration ? at : profile->duration;
+    if (!facts->is_counted && at < facts->duration)
+        vec_push(&out->entries, ((struct entry){STACK_EMPTY, facts->duration - at}));
+    out->end = at > facts->duration ? at : facts->duration;
 }
 
 static void write_stack(struct speedscope *out, stack_id stack)
 {
-    const struct profile *profile = out->profile;
+    const struct view *view = out->view;
     size_t half = DEPTH_MAX / 2;
 
     vec_reset(&out->path);
     while (stack.v) {
-        const struct stack_node *node = &profile->stacks.items[stack.v];
+        const struct stack_node *node = &view->stacks.items[stack.v];
 
         vec_push(&out->path, out->number[node->frame.v]);
         stack = node->parent;
@@ -188,7 +189,7 @@ static void write_profile(struct speedscope *out, const char *name)
     json_open(json, '{');
     json_key_string(json, "type", "sampled");
     json_key_string(json, "name", name);
-    json_key_string(json, "unit", "nanoseconds");
+    json_key_string(json, "unit", out->view->profile->facts.is_counted ? "none" : "nanoseconds");
     json_key_uint(json, "startValue", 0);
     json_key_uint(json, "endValue", out->end);
     json_newline(json);
@@ -206,13 +207,13 @@ static void write_profile(struct speedscope *out, const char *name)
     json_close(json, '}');
 }
 
-static void add_thread_name(const struct profile *profile, const struct profile_thread *thread,
+static void add_thread_name(const struct view *view, const struct profile_thread *thread,
                             struct strbuf *name)
 {
-    const char *own = profile_text(profile, thread->name);
+    const char *own = view_text(view, thread->name);
 
-    if (profile->with_subprocesses)
-        strbuf_addf(name, "Process %d ", profile->processes.items[thread->process].pid);
+    if (view->profile->facts.subprocesses)
+        strbuf_addf(name, "Process %d ", view->profile->processes.items[thread->process].pid);
     strbuf_addf(name, "Thread %d", thread->tid);
     if (*own)
         strbuf_addf(name, " \"%s\"", own);
@@ -223,7 +224,7 @@ static void write_thread(struct speedscope *out, uint32_t thread)
     struct strbuf name = STRBUF_INIT;
 
     lay_out(out, thread);
-    add_thread_name(out->profile, &out->profile->threads.items[thread], &name);
+    add_thread_name(out->view, &out->view->profile->threads.items[thread], &name);
     write_profile(out, name.text);
     strbuf_deinit(&name);
 }
@@ -234,22 +235,22 @@ static void write_thread(struct speedscope *out, uint32_t thread)
 /* The importer refuses a file without profiles: one that says nothing happened. */
 static void write_nothing(struct speedscope *out)
 {
-    vec_push(&out->entries, ((struct entry){STACK_EMPTY, out->profile->duration}));
-    out->end = out->profile->duration;
+    vec_push(&out->entries, ((struct entry){STACK_EMPTY, out->view->profile->facts.duration}));
+    out->end = out->view->profile->facts.duration;
     write_profile(out, "no samples");
 }
 
 /* Threads without a sample are left out; returns the place of the one with most time. */
 static uint64_t write_threads(struct speedscope *out)
 {
-    const struct profile *profile = out->profile;
-    struct thread_total *totals = xcalloc(profile->threads.length, sizeof(totals[0]));
+    const struct view *view = out->view;
+    struct thread_total *totals = xcalloc(view->profile->threads.length, sizeof(totals[0]));
     uint64_t written = 0, best = 0, best_ns = 0;
 
-    profile_thread_totals(profile, totals);
+    view_thread_totals(view, totals);
     json_key(&out->json, "profiles");
     json_open(&out->json, '[');
-    for (uint32_t thread = 0; thread < profile->threads.length; thread++) {
+    for (uint32_t thread = 0; thread < view->profile->threads.length; thread++) {
         if (!totals[thread].samples)
             continue;
         if (totals[thread].ns > best_ns) {
@@ -273,7 +274,7 @@ static void write_file(struct speedscope *out)
 
     json_open(json, '{');
     json_key_string(json, "$schema", SCHEMA);
-    json_key_string(json, "name", profile_text(out->profile, out->profile->title));
+    json_key_string(json, "name", view_text(out->view, out->view->profile->facts.title));
     json_key_string(json, "exporter", "pspy@" PSPY_VERSION);
     write_shared(out);
     active = write_threads(out);
@@ -283,16 +284,16 @@ static void write_file(struct speedscope *out)
     json_newline(json);
 }
 
-enum err speedscope_write(const struct profile *profile, const struct output_options *options,
+enum err speedscope_write(const struct view *view, const struct output_options *options,
                           struct sink *sink, struct error *why)
 {
-    struct speedscope out = {.profile = profile};
+    struct speedscope out = {.view = view};
 
     (void)options;
     (void)why;
     json_init(&out.json, sink);
-    sample_index_init(&out.samples, profile);
-    out.number = xcalloc(profile->frames.length, sizeof(out.number[0]));
+    sample_index_init(&out.samples, view);
+    out.number = xcalloc(view->frames.length, sizeof(out.number[0]));
     write_file(&out);
     free(out.number);
     sample_index_deinit(&out.samples);

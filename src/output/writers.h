@@ -5,9 +5,8 @@
 
 #include "pspy/output/format.h"
 
-typedef enum err output_write_fn(const struct profile *profile,
-                                 const struct output_options *options, struct sink *sink,
-                                 struct error *why);
+typedef enum err output_write_fn(const struct view *view, const struct output_options *options,
+                                 struct sink *sink, struct error *why);
 
 output_write_fn flamegraph_write;
 output_write_fn speedscope_write;

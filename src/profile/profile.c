@@ -11,9 +11,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* U+2400 SYMBOL FOR NULL: texts are C strings, and two names must not become one at a NUL. */
-#define NUL_SYMBOL "\xe2\x90\x80"
-
 const char *loss_cause_name(enum loss_cause cause)
 {
     static const char *const names[LOSS_CAUSES] = {
@@ -44,93 +41,65 @@ void profile_init(struct profile *profile)
     static const struct stack_node empty = {{0}, {UINT32_MAX}, 0};
 
     memset(profile, 0, sizeof(*profile));
-    strbuf_init(&profile->string_bytes);
+    strings_init(&profile->strings);
     samples_init(&profile->samples);
-    profile_string_n(profile, "", 0);
     vec_push(&profile->stacks, empty);
 }
 
 void profile_deinit(struct profile *profile)
 {
-    strbuf_deinit(&profile->string_bytes);
-    vec_deinit(&profile->string_offsets);
-    table_deinit(&profile->string_index);
+    strings_deinit(&profile->strings);
+    vec_deinit(&profile->modules);
     vec_deinit(&profile->frames);
     table_deinit(&profile->frame_index);
     vec_deinit(&profile->native_refs);
     vec_deinit(&profile->frame_native);
     table_deinit(&profile->native_index);
+    vec_deinit(&profile->names);
+    vec_deinit(&profile->named);
+    vec_deinit(&profile->frame_name);
     vec_deinit(&profile->stacks);
     table_deinit(&profile->stack_index);
     samples_deinit(&profile->samples);
     vec_deinit(&profile->threads);
     vec_deinit(&profile->processes);
-}
-
-struct text_key {
-    const char *text;
-    size_t length;
-};
-
-static bool string_equal(const void *context, uint32_t index, const void *key)
-{
-    const struct profile *profile = context;
-    const struct text_key *wanted = key;
-    const char *text = profile_text(profile, (string_id){index});
-
-    return strlen(text) == wanted->length && !memcmp(text, wanted->text, wanted->length);
-}
-
-static string_id intern_text(struct profile *profile, const char *text, size_t length)
-{
-    struct text_key key = {text, length};
-    uint64_t hash = hash_bytes(text, length);
-    uint32_t index = table_find(&profile->string_index, hash, string_equal, profile, &key);
-
-    if (index != TABLE_NONE)
-        return (string_id){index};
-    assert(profile->string_bytes.length + length < UINT32_MAX);
-    index = (uint32_t)profile->string_offsets.length;
-    vec_push(&profile->string_offsets, (uint32_t)profile->string_bytes.length);
-    strbuf_add(&profile->string_bytes, text, length);
-    strbuf_add_char(&profile->string_bytes, '\0');
-    table_add(&profile->string_index, hash, index);
-    return (string_id){index};
+    vec_deinit(&profile->programs);
 }
 
 string_id profile_string_n(struct profile *profile, const char *text, size_t length)
 {
-    struct strbuf visible = STRBUF_INIT;
-    string_id ret;
-
-    if (!memchr(text, '\0', length))
-        return intern_text(profile, text, length);
-    for (size_t i = 0; i < length; i++)
-        strbuf_add(&visible, text[i] ? &text[i] : NUL_SYMBOL, text[i] ? 1 : strlen(NUL_SYMBOL));
-    ret = intern_text(profile, visible.text, visible.length);
-    strbuf_deinit(&visible);
-    return ret;
+    return strings_add_n(&profile->strings, text, length);
 }
 
 string_id profile_string(struct profile *profile, const char *text)
 {
-    return intern_text(profile, text, strlen(text));
+    return strings_add(&profile->strings, text);
 }
 
 const char *profile_text(const struct profile *profile, string_id string)
 {
-    assert(string.v < profile->string_offsets.length);
-    return profile->string_bytes.text + profile->string_offsets.items[string.v];
+    return strings_text(&profile->strings, string);
 }
+
+uint32_t profile_add_module(struct profile *profile, const struct profile_module *module)
+{
+    vec_push(&profile->modules, *module);
+    return (uint32_t)profile->modules.length - 1;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------
+ */
 
 static bool frame_equal(const void *context, uint32_t index, const void *key)
 {
     const struct profile *profile = context;
     const struct frame_info *a = &profile->frames.items[index], *b = key;
 
-    return a->kind == b->kind && a->name.v == b->name.v && a->file.v == b->file.v &&
-           a->short_file.v == b->short_file.v && a->line == b->line && a->column == b->column &&
-           a->module.v == b->module.v && !profile->frame_native.items[index];
+    return a->kind == b->kind && a->fold == b->fold && a->flags == b->flags &&
+           a->name.v == b->name.v && a->python_name.v == b->python_name.v &&
+           a->file.v == b->file.v && a->short_file.v == b->short_file.v &&
+           a->module.v == b->module.v && a->line == b->line && a->first_line == b->first_line &&
+           a->column == b->column && !profile->frame_native.items[index];
 }
 
 static uint32_t push_frame(struct profile *profile, const struct frame_info *info, uint32_t native)
@@ -139,16 +108,19 @@ static uint32_t push_frame(struct profile *profile, const struct frame_info *inf
 
     vec_push(&profile->frames, *info);
     vec_push(&profile->frame_native, native);
+    vec_push(&profile->frame_name, 0);
     return index;
 }
 
 frame_id profile_frame(struct profile *profile, const struct frame_info *info)
 {
     uint64_t hash = hash_mix((uint64_t)info->name.v << 32 | info->file.v,
-                             (uint64_t)info->line << 32 | info->short_file.v);
+                             (uint64_t)info->line << 32 | info->first_line);
     uint32_t index;
 
-    hash = hash_mix(hash_mix(hash, info->module.v), (uint64_t)info->column << 32 | info->kind);
+    hash = hash_mix(hash, (uint64_t)info->column << 32 | info->python_name.v);
+    hash = hash_mix(hash, (uint64_t)info->module.v << 32 | info->short_file.v);
+    hash = hash_mix(hash, (uint64_t)info->kind << 16 | (uint64_t)info->fold << 8 | info->flags);
     index = table_find(&profile->frame_index, hash, frame_equal, profile, info);
     if (index == TABLE_NONE) {
         index = push_frame(profile, info, 0);
@@ -187,10 +159,27 @@ const struct native_ref *profile_frame_ref(const struct profile *profile, frame_
     return native ? &profile->native_refs.items[native - 1] : NULL;
 }
 
-void profile_frame_resolve(struct profile *profile, frame_id frame, const struct frame_info *info)
+void profile_name_frame(struct profile *profile, frame_id frame, const frame_id *names,
+                        size_t count)
 {
-    assert(frame.v < profile->frames.length);
-    profile->frames.items[frame.v] = *info;
+    struct frame_names set = {frame, (uint32_t)profile->named.length, (uint32_t)count};
+
+    assert(profile_frame_ref(profile, frame));
+    for (size_t i = 0; i < count; i++) {
+        assert(!profile_frame_ref(profile, names[i]));
+        vec_push(&profile->named, names[i]);
+    }
+    vec_push(&profile->names, set);
+    profile->frame_name.items[frame.v] = (uint32_t)profile->names.length;
+}
+
+const struct frame_names *profile_frame_names(const struct profile *profile, frame_id frame)
+{
+    uint32_t names;
+
+    assert(frame.v < profile->frame_name.length);
+    names = profile->frame_name.items[frame.v];
+    return names ? &profile->names.items[names - 1] : NULL;
 }
 
 const struct frame_info *profile_frame_info(const struct profile *profile, frame_id frame)
@@ -198,6 +187,9 @@ const struct frame_info *profile_frame_info(const struct profile *profile, frame
     assert(frame.v < profile->frames.length);
     return &profile->frames.items[frame.v];
 }
+
+/* ---- stacks ------------------------------------------------------------------------------------
+ */
 
 static bool stack_equal(const void *context, uint32_t index, const void *key)
 {
@@ -223,40 +215,37 @@ stack_id profile_stack(struct profile *profile, stack_id parent, frame_id frame)
     return (stack_id){index};
 }
 
-static stack_id add_sequence(struct profile *profile, stack_id stack,
-                             const struct frame_sequences *sequences, frame_id frame)
+/* ---- processes and samples ---------------------------------------------------------------------
+ */
+
+uint32_t profile_add_process(struct profile *profile, int pid)
 {
-    uint32_t from = frame.v ? sequences->ends.items[frame.v - 1] : 0;
-
-    assert(frame.v < sequences->ends.length);
-    for (uint32_t i = from; i < sequences->ends.items[frame.v]; i++)
-        stack = profile_stack(profile, stack, sequences->frames.items[i]);
-    return stack;
-}
-
-void profile_expand(struct profile *profile, const struct frame_sequences *sequences)
-{
-    __typeof__(profile->stacks) old = profile->stacks;
-    stack_id *become = xcalloc(old.length, sizeof(*become));
-
-    vec_init(&profile->stacks);
-    vec_push(&profile->stacks, old.items[0]);
-    table_clear(&profile->stack_index);
-    for (size_t i = 1; i < old.length; i++) /* a parent comes before its children */
-        become[i] =
-            add_sequence(profile, become[old.items[i].parent.v], sequences, old.items[i].frame);
-    vec_each (sample, &profile->samples)
-        sample->stack = become[sample->stack.v];
-    free(become);
-    vec_deinit(&old);
-}
-
-uint32_t profile_add_process(struct profile *profile, int pid, const char *command)
-{
-    struct profile_process process = {.pid = pid, .command = profile_string(profile, command)};
+    struct profile_process process = {.pid = pid, .rank = -1};
 
     vec_push(&profile->processes, process);
     return (uint32_t)profile->processes.length - 1;
+}
+
+uint32_t profile_add_program(struct profile *profile, const struct profile_program *program)
+{
+    assert(program->process < profile->processes.length);
+    assert(program->parent == PROFILE_NONE || program->parent < profile->programs.length);
+    profile->processes.items[program->process].command = program->command;
+    vec_push(&profile->programs, *program);
+    return (uint32_t)profile->programs.length - 1;
+}
+
+uint32_t profile_program_at(const struct profile *profile, uint32_t process, uint64_t time)
+{
+    uint32_t found = PROFILE_NONE;
+
+    for (uint32_t i = 0; i < profile->programs.length; i++) {
+        const struct profile_program *program = &profile->programs.items[i];
+
+        if (program->process == process && (found == PROFILE_NONE || program->since <= time))
+            found = i;
+    }
+    return found;
 }
 
 void profile_exit_text(const struct profile_process *process, struct strbuf *text)
@@ -281,12 +270,11 @@ size_t profile_drop_samples(struct profile *profile, size_t first, uint32_t proc
 {
     size_t kept = first, before = profile->samples.length;
 
+    assert(first >= profile->settled);
     for (size_t i = first; i < before; i++) {
         const struct sample *sample = &profile->samples.items[i];
 
-        if (profile->threads.items[sample->thread].process == process)
-            profile->ends[sample->end]--;
-        else
+        if (profile->threads.items[sample->thread].process != process)
             profile->samples.items[kept++] = *sample;
     }
     if (first < before)
@@ -299,22 +287,13 @@ void profile_add_sample(struct profile *profile, const struct sample *sample)
     assert(sample->thread < profile->threads.length && sample->stack.v < profile->stacks.length);
     assert(sample->end < STACK_ENDS);
     samples_push(&profile->samples, sample);
-    profile->ends[sample->end]++;
 }
 
-void profile_label(const struct profile *profile, frame_id frame, struct strbuf *label)
+uint64_t profile_lost(const struct profile *profile)
 {
-    const struct frame_info *info = profile_frame_info(profile, frame);
-    const struct native_ref *ref = profile_frame_ref(profile, frame);
-    const char *file = profile_text(profile, info->short_file);
+    uint64_t lost = 0;
 
-    if (!info->name.v && ref)
-        strbuf_addf(label, "0x%llx", (unsigned long long)ref->offset);
-    strbuf_add_text(label, profile_text(profile, info->name));
-    if (*file && info->line && info->column)
-        strbuf_addf(label, " (%s:%u:%u)", file, info->line, info->column);
-    else if (*file && info->line)
-        strbuf_addf(label, " (%s:%u)", file, info->line);
-    else if (*file)
-        strbuf_addf(label, " (%s)", file);
+    for (size_t i = 0; i < LOSS_CAUSES; i++)
+        lost += profile->facts.losses[i];
+    return lost;
 }

@@ -76,12 +76,12 @@ static int compare_members(const void *left, const void *right)
     return order ? order : (a->frame > b->frame) - (a->frame < b->frame);
 }
 
-static void add_function_label(const struct profile *profile, const struct frame_info *info,
+static void add_function_label(const struct view *view, const struct view_frame *info,
                                struct strbuf *labels)
 {
-    const char *file = profile_text(profile, info->short_file);
+    const char *file = view_text(view, info->short_file);
 
-    strbuf_add_text(labels, profile_text(profile, info->name));
+    strbuf_add_text(labels, view_text(view, info->name));
     if (*file)
         strbuf_addf(labels, " (%s)", file);
 }
@@ -94,19 +94,19 @@ static void add_member(members *all, struct strbuf *labels, struct member member
     vec_push(all, member);
 }
 
-static void collect_members(const struct profile *profile, enum call_group group, members *all,
+static void collect_members(const struct view *view, enum call_group group, members *all,
                             struct strbuf *labels)
 {
-    for (uint32_t frame = 0; frame < profile->frames.length; frame++) {
-        const struct frame_info *info = &profile->frames.items[frame];
-        const char *file = group == GROUP_FUNCTION ? profile_text(profile, info->file) : "";
+    for (uint32_t frame = 0; frame < view->frames.length; frame++) {
+        const struct view_frame *info = &view->frames.items[frame];
+        const char *file = group == GROUP_FUNCTION ? view_text(view, info->file) : "";
 
         add_member(all, labels, (struct member){.file = file, .frame = frame, .kind = info->kind},
                    NULL);
         if (group == GROUP_FUNCTION && info->name.v)
-            add_function_label(profile, info, labels);
+            add_function_label(view, info, labels);
         else
-            profile_label(profile, (frame_id){frame}, labels);
+            view_label(view, (frame_id){frame}, labels);
         strbuf_add_char(labels, '\0');
     }
     add_member(all, labels, (struct member){.file = "", .frame = NONE - 1, .kind = FRAME_MARKER},
@@ -124,13 +124,13 @@ struct grouping {
 };
 
 /* Numbers the groups in the order of their labels. */
-static struct grouping group_frames(const struct profile *profile, enum call_group group,
+static struct grouping group_frames(const struct view *view, enum call_group group,
                                     struct call_tree *tree)
 {
-    struct grouping ret = {NULL, (uint32_t)profile->frames.length};
+    struct grouping ret = {NULL, (uint32_t)view->frames.length};
     members all = VEC_INIT;
 
-    collect_members(profile, group, &all, &tree->labels);
+    collect_members(view, group, &all, &tree->labels);
     vec_sort(&all, compare_members);
     ret.of_frame = xreallocarray(NULL, all.length, sizeof(ret.of_frame[0]));
     for (size_t i = 0; i < all.length; i++) {
@@ -162,7 +162,7 @@ struct fold_node {
 typedef VEC(struct fold_node) fold_nodes;
 
 struct fold {
-    const struct profile *profile;
+    const struct view *view;
     struct grouping grouping;
     fold_nodes nodes;
     struct table index;
@@ -196,8 +196,8 @@ static uint32_t fold_child(struct fold *fold, uint32_t parent, uint32_t group)
  */
 static uint32_t *fold_stacks(struct fold *fold)
 {
-    const struct profile *profile = fold->profile;
-    uint32_t *node_of = xreallocarray(NULL, profile->stacks.length, sizeof(node_of[0]));
+    const struct view *view = fold->view;
+    uint32_t *node_of = xreallocarray(NULL, view->stacks.length, sizeof(node_of[0]));
     struct fold_node root = {.node = {.group = fold->grouping.of_frame[fold->grouping.frames + 1]},
                              .parent = NONE,
                              .first_child = NONE,
@@ -205,8 +205,8 @@ static uint32_t *fold_stacks(struct fold *fold)
 
     vec_push(&fold->nodes, root);
     node_of[0] = 0;
-    for (size_t i = 1; i < profile->stacks.length; i++) {
-        const struct stack_node *stack = &profile->stacks.items[i];
+    for (size_t i = 1; i < view->stacks.length; i++) {
+        const struct stack_node *stack = &view->stacks.items[i];
 
         node_of[i] =
             fold_child(fold, node_of[stack->parent.v], fold->grouping.of_frame[stack->frame.v]);
@@ -217,11 +217,11 @@ static uint32_t *fold_stacks(struct fold *fold)
 
 static void count_samples(struct fold *fold, const uint32_t *node_of)
 {
-    vec_each (sample, &fold->profile->samples) {
+    vec_each (sample, &fold->view->samples) {
         struct call_node *node = &fold->nodes.items[node_of[sample->stack.v]].node;
 
-        node->self_samples++;
-        node->self_ns += sample->weight;
+        node->self_samples += view_count(fold->view, sample);
+        node->self_ns += view_time(fold->view, sample);
     }
     for (size_t i = fold->nodes.length; i-- > 0;) {
         struct fold_node *child = &fold->nodes.items[i];
@@ -296,12 +296,12 @@ static void lay_out(const fold_nodes *nodes, struct call_tree *tree)
     free(placed);
 }
 
-void call_tree_build(struct call_tree *tree, const struct profile *profile, enum call_group group)
+void call_tree_build(struct call_tree *tree, const struct view *view, enum call_group group)
 {
-    struct fold fold = {.profile = profile, .nodes = VEC_INIT, .index = TABLE_INIT};
+    struct fold fold = {.view = view, .nodes = VEC_INIT, .index = TABLE_INIT};
     uint32_t *node_of;
 
-    fold.grouping = group_frames(profile, group, tree);
+    fold.grouping = group_frames(view, group, tree);
     node_of = fold_stacks(&fold);
     count_samples(&fold, node_of);
     link_children(&fold.nodes);
@@ -349,13 +349,13 @@ static void add_nodes(const struct call_tree *tree, struct function_total *total
     free(active);
 }
 
-void profile_hottest(const struct profile *profile, function_totals *ret)
+void view_hottest(const struct view *view, function_totals *ret)
 {
     struct call_tree tree;
     struct function_total *totals;
 
     call_tree_init(&tree);
-    call_tree_build(&tree, profile, GROUP_FUNCTION);
+    call_tree_build(&tree, view, GROUP_FUNCTION);
     totals = xcalloc(tree.groups.length, sizeof(totals[0]));
     add_nodes(&tree, totals);
     for (size_t i = 0; i < tree.groups.length; i++) {
@@ -369,31 +369,31 @@ void profile_hottest(const struct profile *profile, function_totals *ret)
     call_tree_deinit(&tree);
 }
 
-void profile_thread_totals(const struct profile *profile, struct thread_total *ret)
+void view_thread_totals(const struct view *view, struct thread_total *ret)
 {
-    memset(ret, 0, profile->threads.length * sizeof(ret[0]));
-    vec_each (sample, &profile->samples) {
-        ret[sample->thread].samples++;
-        ret[sample->thread].ns += sample->weight;
+    memset(ret, 0, view->profile->threads.length * sizeof(ret[0]));
+    vec_each (sample, &view->samples) {
+        ret[sample->thread].samples += view_count(view, sample);
+        ret[sample->thread].ns += view_time(view, sample);
     }
 }
 
 /* A counting sort: stable, so each thread keeps the order of time. */
-void sample_index_init(struct sample_index *index, const struct profile *profile)
+void sample_index_init(struct sample_index *index, const struct view *view)
 {
-    size_t threads = profile->threads.length;
+    size_t threads = view->profile->threads.length;
     uint32_t *next;
 
     index->first = xcalloc(threads + 1, sizeof(index->first[0]));
-    index->order = xreallocarray(NULL, profile->samples.length, sizeof(index->order[0]));
-    vec_each (sample, &profile->samples)
+    index->order = xreallocarray(NULL, view->samples.length, sizeof(index->order[0]));
+    vec_each (sample, &view->samples)
         index->first[sample->thread + 1]++;
     for (size_t i = 0; i < threads; i++)
         index->first[i + 1] += index->first[i];
     next = xcalloc(threads + 1, sizeof(next[0]));
     memcpy(next, index->first, threads * sizeof(next[0]));
-    for (uint32_t i = 0; i < profile->samples.length; i++)
-        index->order[next[profile->samples.items[i].thread]++] = i;
+    for (uint32_t i = 0; i < view->samples.length; i++)
+        index->order[next[view->samples.items[i].thread]++] = i;
     free(next);
 }
 

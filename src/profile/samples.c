@@ -155,10 +155,3 @@ void samples_push(struct samples *samples, const struct sample *sample)
         grow(samples);
     samples->items[samples->length++] = *sample;
 }
-
-bool samples_detach(struct samples *samples)
-{
-    return samples->filed == 0 ||
-           mmap(samples->items, samples->filed * sizeof(samples->items[0]), PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_FIXED, samples->fd, 0) != MAP_FAILED;
-}

@@ -67,7 +67,7 @@ static void list_words(struct walk *walk, bool with_stack, struct places *ret)
  * a rhythm may be back where it was by then. That says nothing of the target, so reading anew
  * favours nothing. Where copying always takes long (a slow machine, thousands of pages), two
  * readings that took the same tell how long. */
-static bool took_too_long(struct view *memory, uint64_t since)
+static bool took_too_long(struct pages *memory, uint64_t since)
 {
     uint64_t took = clock_now() - since, before = memory->fastest;
     bool is_slow = took > LONGEST_READING + memory->copy_size;
@@ -86,12 +86,12 @@ static bool took_too_long(struct view *memory, uint64_t since)
 
 static enum err read_words(struct walk *walk, const struct places *places)
 {
-    struct view_words words = {places->local, places->remote, places->count, places->between};
+    struct page_words words = {places->local, places->remote, places->count, places->between};
     unsigned copies = walk->how->is_stopped ? 1 : 2;
 
     for (unsigned readings = 0; readings < READINGS; readings++) {
         uint64_t since = clock_now();
-        enum err err = view_read(walk->memory, walk->target, copies, words);
+        enum err err = pages_read(walk->memory, walk->target, copies, words);
 
         if (err != ERR_OK || walk->how->is_stopped || !took_too_long(walk->memory, since))
             return err;
@@ -121,17 +121,17 @@ enum err walk_read(struct walk *walk)
 const unsigned char *walk_fetch(struct walk *walk, uint64_t address, size_t size,
                                 const unsigned char **again)
 {
-    const unsigned char *found = view_find(walk->memory, address, size);
+    const unsigned char *found = pages_find(walk->memory, address, size);
 
     if (found && !walk->has_missed && !walk->how->is_stopped) {
-        *again = view_again(walk->memory, found);
+        *again = pages_again(walk->memory, found);
         return found;
     }
     if (!found) {
         walk->has_missed = true;
         if (walk->late++ >= LATE_LIMIT)
             return NULL;
-        found = view_read_late(walk->memory, walk->target, address, size);
+        found = pages_read_late(walk->memory, walk->target, address, size);
     }
     *again = found;
     return found;

@@ -18,7 +18,7 @@ void python_stack_deinit(struct python_stack *stack)
 
 void python_view_deinit(struct python_view *view)
 {
-    view_deinit(&view->memory);
+    pages_deinit(&view->memory);
 }
 
 #define STATES 16

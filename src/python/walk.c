@@ -230,12 +230,12 @@ static bool has_moved(struct walk *walk, uint64_t address, const unsigned char *
         size = walk->inner - address; /* the next one in the data stack */
     if (size > LARGEST_FRAME)
         size = layout->frame_size + some_locals(address + layout->frame_size);
-    whole = view_find(walk->memory, address, size);
+    whole = pages_find(walk->memory, address, size);
     if (!whole) {
-        view_want(walk->memory, address, size);
+        pages_want(walk->memory, address, size);
         walk->has_missed = true;
     }
-    return !walk->has_missed && memcmp(whole, view_again(walk->memory, whole), size) != 0;
+    return !walk->has_missed && memcmp(whole, pages_again(walk->memory, whole), size) != 0;
 }
 
 /* Whether a frame runs itself: it cannot have called the frame inside of it, in the same eval call,

@@ -16,7 +16,7 @@ struct walk {
     const struct target *target;
     const struct python_walk *how;
     const struct python_thread *thread;
-    struct view *memory;
+    struct pages *memory;
     struct python_view *view; /* `memory` is a part of it */
     struct python_stack *ret;
     /* What was read between the copies. */

@@ -104,7 +104,7 @@ static bool read_python(struct process *process, struct capture *capture, bool i
                         const struct iovec *local, const struct iovec *remote)
 {
     struct python_walk how = {.is_stopped = is_stopped,
-                              .wants_anchors = process->run->options.native,
+                              .wants_anchors = process->setup->options.native,
                               .limit = FRAME_LIMIT,
                               .stack_local = local,
                               .stack_remote = remote};
@@ -136,7 +136,7 @@ static void copy_both(struct process *process, struct capture *capture)
 /* Copies what the sample of a thread that stands still needs. */
 void capture_copy_state(struct process *process, struct capture *capture)
 {
-    bool native = process->run->options.native;
+    bool native = process->setup->options.native;
 
     capture->is_walked = false;
     snapshot_reset(&capture->snapshot);
@@ -280,7 +280,7 @@ static bool take_running(struct process *process, struct capture *capture)
 static bool is_trusted(const struct process *process, const struct thread *thread)
 {
     return thread->whole_readings >= TRUSTED_READINGS ||
-           process->run->options.rate > STOPS_PER_SECOND;
+           process->setup->options.rate > STOPS_PER_SECOND;
 }
 
 static void note_reading(struct thread *thread, enum python_end end)
@@ -301,7 +301,7 @@ static bool is_traced(const struct process *process, const struct thread *thread
 static void take_python(struct process *process, struct capture *capture)
 {
     struct thread *thread = &process->threads.items[capture->thread];
-    bool is_nonblocking = process->run->options.nonblocking || is_traced(process, thread);
+    bool is_nonblocking = process->setup->options.nonblocking || is_traced(process, thread);
     bool was_trusted = is_trusted(process, thread);
     bool is_whole = take_running(process, capture);
 
@@ -369,7 +369,7 @@ void capture_note_call(const struct process *process, struct capture *capture)
 static void take(struct process *process, struct capture *capture,
                  const struct procfs_syscall *call)
 {
-    const struct sampler_options *options = &process->run->options;
+    const struct sampler_options *options = &process->setup->options;
     const struct thread *thread = &process->threads.items[capture->thread];
 
     if (!call->is_running)
@@ -392,7 +392,7 @@ static void take(struct process *process, struct capture *capture,
 /* Whether the thread is of a kind that the options ask for. */
 static bool is_wanted(const struct process *process, size_t count)
 {
-    const struct sampler_options *options = &process->run->options;
+    const struct sampler_options *options = &process->setup->options;
 
     if (count == 0 && (options->gil || options->nonblocking))
         return false;
@@ -416,7 +416,7 @@ static bool ask_call(struct process *process, struct thread *thread, struct proc
 /* Begins one thread's sample, or skips the thread. */
 static void begin(struct process *process, size_t index)
 {
-    const struct sampler_options *options = &process->run->options;
+    const struct sampler_options *options = &process->setup->options;
     struct thread *thread = &process->threads.items[index];
     const struct python_thread *states = NULL;
     struct procfs_schedstat sched;

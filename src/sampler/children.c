@@ -59,7 +59,7 @@ static void add(struct sampler *sampler, pid_t pid, const struct process *parent
     struct target *target;
     struct error why;
 
-    if (is_known(sampler, pid) || is_stranger(sampler->run->strangers, pid))
+    if (is_known(sampler, pid) || is_stranger(sampler->setup.strangers, pid))
         return;
     target = xcalloc(1, sizeof(*target));
     if (target_open(pid, target, &why) == ERR_OK)
@@ -104,13 +104,13 @@ static bool collect(pid_t pid)
 void children_adopt(struct sampler *sampler)
 {
     cleanup(tid_list_deinit) struct tid_list list = {VEC_INIT};
-    pid_t started = sampler->run->waiter->child;
+    pid_t started = sampler->setup.waiter->child;
 
     if (!started)
         return;
     target_own_children(&list);
     vec_each (pid, &list.tids) {
-        if (*pid != started && *pid != sampler->snapshot && !collect(*pid))
+        if (*pid != started && !collect(*pid))
             add(sampler, *pid, sampler->processes.length ? sampler->processes.items[0] : NULL);
     }
 }

@@ -8,6 +8,7 @@
 #include "merge.h"
 #include "pspy/python/ufuncs.h"
 #include "pspy/sampler/sampler.h"
+#include "schedule.h"
 
 #define FRAME_LIMIT 1000000 /* that are read of a stack; it bounds circles of torn links too */
 
@@ -41,7 +42,6 @@ struct thread {
     uint64_t blocked_timeslices;            /* with as many it was found blocked; 0: never */
     uint64_t asked_timeslices; /* with as many it was asked for children while blocked */
     uint32_t profile_thread;   /* TABLE_NONE until its first sample */
-    frame_id root_frame;       /* with the option `threads` */
     uint64_t traced_until;     /* by another tracer, it is taken so; ns of clock_now */
     bool walk_stopped;         /* its stack is spread over places that only live reading reaches */
     unsigned whole_readings;   /* in a row, without a torn one */
@@ -78,6 +78,7 @@ struct capture {
 struct code_frame {
     string_id name, file, short_file;
     enum frame_kind kind;
+    uint32_t first_line;
     bool is_ready;
 };
 
@@ -93,26 +94,28 @@ struct process;
 
 /* What the processes of a recording share. */
 struct sampler {
-    struct sampler_run *run;
+    struct sampler_setup setup;
+    struct wakers wakers;
     struct module_list modules;
+    VEC(bool) told_images;    /* by module: the profile has its build-id */
     struct ufunc_loops loops; /* NumPy's, to name native frames */
     VEC(struct process *) processes;
     struct table process_index; /* by pid; of the first so many as it has */
     unsigned asking;            /* processes that have threads which were asked to stop */
     sigset_t old_mask;          /* ours, before the first of them was */
-    bool has_rounds;            /* several ticks share one look at what seldom changes */
-    uint64_t now;               /* of this tick, ns of clock_now */
-    uint64_t start_ticks;       /* of the recording, as procfs_stat.start_time */
-    uint64_t end;               /* of the recording, ns of clock_now; SAMPLER_FOREVER */
-    uint64_t next_progress;
-    pid_t snapshot;     /* our process that writes one; 0: none */
-    unsigned snapshots; /* begun */
+    bool has_begun;             /* the delay is over */
+    bool has_finished;
+    bool has_rounds;      /* several ticks share one look at what seldom changes */
+    uint64_t delay_end;   /* ns of clock_now */
+    uint64_t now;         /* of this tick, likewise */
+    uint64_t start_ticks; /* of the recording, as procfs_stat.start_time */
+    struct schedule schedule;
 };
 
 struct process {
     struct sampler *sampler;
-    struct sampler_run *run;
-    struct target *target; /* the run's, or its own */
+    const struct sampler_setup *setup;
+    struct target *target; /* the setup's, or its own */
     bool has_ended;
     struct address_space space;
     struct unwinder *unwinder;
@@ -146,11 +149,12 @@ struct process {
     uint64_t churn_end;  /* until then threads or code objects come and go: no rounds */
     struct merged_stack merged;
     uint32_t profile_process;
-    VEC(frame_id) root_frames; /* with subprocesses: the processes from the first one to this */
+    uint32_t program;        /* that it runs: index in profile.programs */
+    uint32_t parent_program; /* that its parent ran when it was met; PROFILE_NONE: no parent */
 };
 
 /* process.c: what stays the same from tick to tick. */
-/* `target` is the run's, or is taken over: process_destroy closes and frees it. Only the first
+/* `target` is the setup's, or is taken over: process_destroy closes and frees it. Only the first
  * process has no parent. */
 struct process *process_create(struct sampler *sampler, struct target *target,
                                const struct process *parent);
@@ -175,6 +179,12 @@ enum err process_list_threads(struct process *process, uint64_t tick, uint64_t n
 void children_find(struct process *process);
 /* Orphans, which became our own children (PR_SET_CHILD_SUBREAPER). Collects those that ended. */
 void children_adopt(struct sampler *sampler);
+
+/* modules.c: the profile's modules, module i of which is module i of the list. */
+/* Brings the profile up to date with all that is known of them. */
+void modules_tell(struct sampler *sampler);
+/* The same with what must be known before an address in the module is added. */
+void modules_tell_one(struct sampler *sampler, uint32_t module);
 
 /* names.c */
 void process_name_threads(struct process *process);
@@ -228,10 +238,6 @@ void stops_settle(struct process *process, uint64_t deadline);
 
 /* Replaces what samples from `first` on say of the doubted code objects. */
 void stacks_doubt(struct process *process, size_t first);
-
-/* states.c: ends the samples' stacks with what their threads wait for or run in. After symbolize.
- */
-void states_show(struct profile *profile);
 
 /* stacks.c: from captures to samples. */
 void stacks_add_sample(struct process *process, struct capture *capture, uint64_t time,

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "paths.h"
 #include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
+#include "pspy/profile/paths.h"
 
 #define NUMPY             "_multiarray_umath." /* the library that holds its ufuncs */
 #define FIRST_LOOPS_PAUSE (50 * NS_PER_MS)
@@ -28,30 +28,14 @@ static const char *python_name(const struct process *process, const struct pytho
     return "";
 }
 
-static void set_name(struct process *process, const struct thread *thread, const char *name)
-{
-    struct profile *profile = process->run->profile;
-    cleanup(strbuf_deinit) struct strbuf label = STRBUF_INIT;
-    struct frame_info info = {.kind = FRAME_MARKER};
-    string_id *current = &profile->threads.items[thread->profile_thread].name;
-    string_id before = *current;
-
-    *current = profile_string(profile, name);
-    if (thread->root_frame.v == FRAME_NONE.v || current->v == before.v)
-        return;
-    strbuf_addf(&label, "thread (%d): %s", thread->tid, name);
-    info.name = profile_string(profile, label.text);
-    profile_frame_resolve(profile, thread->root_frame, &info);
-}
-
 /* For a thread that Python knows no name for (yet, or any more): a name it once had stays. */
 static const char *fallback_name(const struct process *process, const struct thread *thread,
                                  struct strbuf *comm)
 {
-    const struct profile *profile = process->run->profile;
+    const struct profile *profile = process->setup->profile;
 
     if (profile->threads.items[thread->profile_thread].name.v != STRING_EMPTY.v &&
-        process->run->saw_python)
+        process->setup->profile->facts.saw_python)
         return "";
     target_thread_comm(process->target, thread->tid, comm);
     return comm->text;
@@ -59,6 +43,7 @@ static const char *fallback_name(const struct process *process, const struct thr
 
 void process_name_threads(struct process *process)
 {
+    struct profile *profile = process->setup->profile;
     struct python_names names = {VEC_INIT};
 
     if (process->has_python)
@@ -73,7 +58,7 @@ void process_name_threads(struct process *process)
         if (*name == '\0')
             name = fallback_name(process, thread, &comm);
         if (*name)
-            set_name(process, thread, name);
+            profile->threads.items[thread->profile_thread].name = profile_string(profile, name);
     }
     python_names_deinit(&names);
     process->names_wanted = false;
@@ -90,7 +75,7 @@ static bool has_numpy(const struct process *process)
 /* Soon after NumPy's library is there its import has ended; more libraries with loops may join. */
 void process_read_loops(struct process *process, uint64_t now)
 {
-    if (!process->run->options.native || !process->has_python || now < process->next_loops)
+    if (!process->setup->options.native || !process->has_python || now < process->next_loops)
         return;
     process->next_loops = now + FIRST_LOOPS_PAUSE;
     if (!has_numpy(process))

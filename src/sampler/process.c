@@ -24,28 +24,23 @@ static void expect_python(struct process *process)
     process->loops_pause = 0;
 }
 
-/* As py-spy writes it. An exec begins another one. */
-static void set_root_frame(struct process *process, const char *command)
+/* Times of a recording are those of its ticks. */
+static uint64_t since_start(const struct sampler *sampler)
 {
-    struct profile *profile = process->run->profile;
-    cleanup(strbuf_deinit) struct strbuf label = STRBUF_INIT;
-    struct frame_info info = {.kind = FRAME_MARKER};
-
-    strbuf_addf(&label, "process %d:\"%s\"", (int)process->target->pid, command);
-    info.name = profile_string(profile, label.text);
-    process->root_frames.items[process->root_frames.length - 1] = profile_frame(profile, &info);
+    return sampler->now > sampler->schedule.start ? sampler->now - sampler->schedule.start : 0;
 }
 
-static void note_command(struct process *process)
+static void note_program(struct process *process)
 {
-    struct profile *profile = process->run->profile;
+    struct profile *profile = process->setup->profile;
     cleanup(strbuf_deinit) struct strbuf command = STRBUF_INIT;
+    struct profile_program program = {.process = process->profile_process,
+                                      .parent = process->parent_program,
+                                      .since = since_start(process->sampler)};
 
     target_command(process->target, &command);
-    profile->processes.items[process->profile_process].command =
-        profile_string(profile, command.text);
-    if (process->run->options.subprocesses)
-        set_root_frame(process, command.text);
+    program.command = profile_string(profile, command.text);
+    process->program = profile_add_program(profile, &program);
 }
 
 struct process *process_create(struct sampler *sampler, struct target *target,
@@ -54,25 +49,23 @@ struct process *process_create(struct sampler *sampler, struct target *target,
     struct process *process = xcalloc(1, sizeof(*process));
 
     process->sampler = sampler;
-    process->run = sampler->run;
+    process->setup = &sampler->setup;
     process->target = target;
     address_space_init(&process->space, &sampler->modules);
     process->unwinder = unwinder_create(&process->space, process->target);
-    process->profile_process = profile_add_process(process->run->profile, target->pid, "");
-    for (size_t i = 0; parent && i < parent->root_frames.length; i++)
-        vec_push(&process->root_frames, parent->root_frames.items[i]);
-    if (process->run->options.subprocesses)
-        vec_push(&process->root_frames, FRAME_NONE);
+    process->profile_process = profile_add_process(process->setup->profile, target->pid);
+    process->parent_program = parent ? parent->program : PROFILE_NONE;
+    process->confirmed = process->setup->profile->samples.length;
     /* An exec between the two is noticed, and the command read again. */
     target_stat(process->target, &process->identity);
-    note_command(process);
+    note_program(process);
     expect_python(process);
     return process;
 }
 
 static void forget_thread(struct process *process, struct thread *thread)
 {
-    times_tell(process->run->profile, thread);
+    times_tell(process->setup->profile, thread);
     thread_files_close(&thread->files);
     python_view_deinit(&thread->view);
     vec_deinit(&thread->path);
@@ -96,12 +89,11 @@ void process_destroy(struct process *process)
     vec_deinit(&process->unanswered);
     vec_deinit(&process->code_frames);
     vec_deinit(&process->merged.frames);
-    vec_deinit(&process->root_frames);
     if (process->has_python)
         python_close(&process->python);
     unwinder_destroy(process->unwinder);
     address_space_deinit(&process->space);
-    if (process->target != process->run->target) {
+    if (process->target != process->setup->target) {
         target_close(process->target);
         free(process->target);
     }
@@ -116,11 +108,18 @@ static bool same_program(const struct procfs_stat *now, const struct procfs_stat
 
 static void take_back_samples(struct process *process)
 {
-    size_t dropped =
-        profile_drop_samples(process->run->profile, process->confirmed, process->profile_process);
+    size_t first = process->confirmed;
+    size_t dropped = profile_drop_samples(process->setup->profile, first, process->profile_process);
 
     for (size_t i = 0; i < dropped; i++)
         process_lose(process, LOSS_EXEC);
+    /* The others' samples have moved towards the front, by no more than that. */
+    vec_each (other, &process->sampler->processes) {
+        size_t *confirmed = &(*other)->confirmed;
+
+        if (*confirmed > first)
+            *confirmed = *confirmed - first > dropped ? *confirmed - dropped : first;
+    }
 }
 
 void process_confirm(struct process *process)
@@ -129,13 +128,13 @@ void process_confirm(struct process *process)
 
     if (target_stat(process->target, &now) == ERR_OK && !same_program(&now, &process->identity))
         take_back_samples(process);
-    process->confirmed = process->run->profile->samples.length;
+    process->confirmed = process->setup->profile->samples.length;
 }
 
 /* After an exec nothing that was known about memory holds; the threads' samples go on. */
 static void start_anew(struct process *process, const struct procfs_stat *identity)
 {
-    note_command(process);
+    note_program(process);
     if (process->has_python)
         python_close(&process->python);
     process->has_python = false;
@@ -157,13 +156,13 @@ static void start_anew(struct process *process, const struct procfs_stat *identi
 
 void process_lose(struct process *process, enum loss_cause cause)
 {
-    process->run->profile->losses[cause]++;
+    process->setup->profile->facts.losses[cause]++;
 }
 
 void process_refresh(struct process *process, uint64_t now)
 {
     address_space_refresh(&process->space, process->target);
-    if (process->run->options.native)
+    if (process->setup->options.native)
         unwinder_prepare(process->unwinder);
     process->next_refresh = now + REFRESH_PAUSE;
 }
@@ -182,12 +181,22 @@ bool process_refresh_early(struct process *process)
 
 static void note_version(struct process *process)
 {
+    struct profile *profile = process->setup->profile;
     uint32_t version = process->python.full_version;
+    char text[16];
 
-    process->run->saw_python = true;
-    process->run->python_is_guessed |= process->python.is_guessed;
-    snprintf(process->run->python_version, sizeof(process->run->python_version), "%u.%u.%u",
-             version >> 24, version >> 16 & 0xff, version >> 8 & 0xff);
+    snprintf(text, sizeof(text), "%u.%u.%u", version >> 24, version >> 16 & 0xff,
+             version >> 8 & 0xff);
+    profile->facts.saw_python = true;
+    profile->facts.python_is_guessed |= process->python.is_guessed;
+    profile->facts.python = profile_string(profile, text);
+}
+
+static void note_why_not(struct process *process, const struct error *why)
+{
+    struct profile *profile = process->setup->profile;
+
+    profile->facts.python_why = profile_string(profile, why->message);
 }
 
 static void lengthen_pause(struct process *process, uint64_t limit)
@@ -210,11 +219,12 @@ static void detect_python(struct process *process, uint64_t now)
     case ERR_OK:
         process->has_python = true;
         process->met_python_thread = false;
+        modules_tell(process->sampler);
         note_version(process);
         return;
     case ERR_UNSUPPORTED:
         process->gave_up_python = true;
-        process->run->python_why = why;
+        note_why_not(process, &why);
         return;
     case ERR_INVALID: /* it is there, and most likely about to start */
         lengthen_pause(process, LONG_DETECTION_PAUSE);
@@ -258,7 +268,7 @@ enum err process_update(struct process *process, uint64_t now)
         python_refresh_threads(&process->python, process->target, !process->met_python_thread);
         process_begin_codes(process, now);
     }
-    process->confirmed = process->run->profile->samples.length;
+    process->confirmed = process->setup->profile->samples.length;
     return ERR_OK;
 }
 
@@ -296,8 +306,7 @@ static void meet_thread(struct process *process, pid_t tid, uint64_t tick, uint6
                             .inner_tid = target_namespace_tid(process->target, tid),
                             .seen = tick,
                             .files = THREAD_FILES_INIT,
-                            .profile_thread = TABLE_NONE,
-                            .root_frame = FRAME_NONE};
+                            .profile_thread = TABLE_NONE};
     struct procfs_stat stat;
 
     if (thread_files_open(process->target, tid, &thread.files) != ERR_OK)
@@ -316,7 +325,7 @@ static void meet_thread(struct process *process, pid_t tid, uint64_t tick, uint6
 
 bool process_look(struct process *process, struct thread *thread)
 {
-    uint64_t tick = process->run->profile->ticks;
+    uint64_t tick = process->setup->profile->facts.ticks;
     struct procfs_schedstat sched;
 
     if (thread->looked == tick)

@@ -2,16 +2,13 @@
 /* One look after the other. A sample stands for the time since the tick before it. */
 #include "pspy/sampler/sampler.h"
 
+#include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "internal.h"
 #include "pspy/base/clock.h"
-#include "pspy/sampler/symbolize.h"
-#include "schedule.h"
 
-#define PROGRESS_PAUSE    (NS_PER_SECOND / 2)
 #define NAMES_PAUSE       NS_PER_SECOND
 #define FIRST_NAMES_PAUSE (50 * NS_PER_MS)
 #define NAMES_SHARE       50 /* reading names takes at most one part of so many of the time */
@@ -50,8 +47,8 @@ static enum err begin_round(struct process *process, uint64_t now)
     process->next_round = now + ROUND;
     err = process_update(process, now);
     if (err == ERR_OK)
-        err = process_list_threads(process, process->run->profile->ticks, now);
-    if (err == ERR_OK && process->run->options.subprocesses)
+        err = process_list_threads(process, process->setup->profile->facts.ticks, now);
+    if (err == ERR_OK && process->setup->options.subprocesses)
         children_find(process);
     return err;
 }
@@ -73,13 +70,14 @@ static void look(struct process *process, uint64_t now)
     }
 }
 
-static void add_samples(struct process *process, const struct schedule *schedule, uint64_t now,
-                        uint64_t weight)
+static void add_samples(struct process *process, uint64_t now, uint64_t weight)
 {
+    uint64_t time = now - process->sampler->schedule.start;
+
     jitlist_advance(&process->space, process->target);
     for (size_t i = 0; i < process->captures_used; i++)
         if (process->captures.items[i].is_taken)
-            stacks_add_sample(process, &process->captures.items[i], now - schedule->start, weight);
+            stacks_add_sample(process, &process->captures.items[i], time, weight);
     if (!process->sampler->has_rounds)
         process_confirm(process);
     name_threads(process, now);
@@ -94,7 +92,7 @@ static void update_times(struct process *process)
     vec_each (thread, &process->threads) {
         if (thread_files_stat(&thread->files, &stat) == ERR_OK)
             times_note_stat(thread, &stat);
-        times_tell(process->run->profile, thread);
+        times_tell(process->setup->profile, thread);
     }
 }
 
@@ -102,10 +100,10 @@ static void update_times(struct process *process)
 static void note_status(struct process *process)
 {
     struct profile_process *told =
-        &process->run->profile->processes.items[process->profile_process];
-    const struct waiter *waiter = process->run->waiter;
+        &process->setup->profile->processes.items[process->profile_process];
+    const struct waiter *waiter = process->setup->waiter;
 
-    waiter_poll(process->run->waiter);
+    waiter_poll(process->setup->waiter);
     told->status = waiter->status;
     told->has_status = waiter->child == process->target->pid
                            ? waiter->has_ended
@@ -125,16 +123,19 @@ static void end_process(struct process *process, uint64_t patience)
         note_status(process);
     else
         process_read_loops(process, UINT64_MAX);
-    process_destroy(process);
 }
 
 static void sweep_ended(struct sampler *sampler)
 {
     size_t kept = 0;
 
-    vec_each (process, &sampler->processes) {
+    /* What one of them has to take back concerns those that are still there. */
+    vec_each (process, &sampler->processes)
         if ((*process)->has_ended)
             end_process(*process, DEAD_TIME);
+    vec_each (process, &sampler->processes) {
+        if ((*process)->has_ended)
+            process_destroy(*process);
         else
             sampler->processes.items[kept++] = *process;
     }
@@ -143,57 +144,50 @@ static void sweep_ended(struct sampler *sampler)
     sampler->processes.length = kept;
 }
 
-/* One look at all processes; those that are found on the way are looked at as well. */
-static void tick(struct sampler *sampler, struct schedule *schedule, uint64_t now)
+/* No process will take back what all are sure of. */
+static void settle_samples(struct sampler *sampler)
 {
+    struct profile *profile = sampler->setup.profile;
+    size_t settled = profile->samples.length;
+
+    vec_each (process, &sampler->processes)
+        if ((*process)->confirmed < settled)
+            settled = (*process)->confirmed;
+    profile->settled = settled;
+}
+
+/* One look at all processes; those that are found on the way are looked at as well. */
+static void tick(struct sampler *sampler, uint64_t now)
+{
+    struct schedule *schedule = &sampler->schedule;
     uint64_t weight = now - schedule->last;
 
     if (weight > LONGEST_WEIGHT * schedule->interval)
         weight = LONGEST_WEIGHT * schedule->interval;
     sampler->now = now;
-    sampler->run->profile->ticks++;
-    if (sampler->run->options.subprocesses)
+    sampler->setup.profile->facts.ticks++;
+    if (sampler->setup.options.subprocesses)
         children_adopt(sampler);
     for (size_t i = 0; i < sampler->processes.length; i++)
         look(sampler->processes.items[i], now);
     sweep_ended(sampler);
     stops_take(sampler);
     vec_each (process, &sampler->processes)
-        add_samples(*process, schedule, now, weight);
+        add_samples(*process, now, weight);
+    settle_samples(sampler);
     schedule->last = now;
 }
 
-static uint64_t lost_samples(const struct profile *profile)
+static void adapt(struct sampler *sampler, uint64_t now)
 {
-    uint64_t lost = 0;
-
-    for (size_t i = 0; i < LOSS_CAUSES; i++)
-        lost += profile->losses[i];
-    return lost;
-}
-
-static void tell_progress(struct sampler *sampler, const struct schedule *schedule, uint64_t now)
-{
-    const struct sampler_run *run = sampler->run;
-    struct sampler_progress progress = {.elapsed = now - schedule->start,
-                                        .samples = run->profile->samples.length,
-                                        .ticks = run->profile->ticks,
-                                        .lost = lost_samples(run->profile)};
-
-    if (!run->progress || now < sampler->next_progress)
-        return;
-    run->progress(run->context, &progress);
-    sampler->next_progress = now + PROGRESS_PAUSE;
-}
-
-static void adapt(struct sampler_run *run, struct schedule *schedule, uint64_t now)
-{
+    struct recording_facts *facts = &sampler->setup.profile->facts;
+    const struct schedule *schedule = &sampler->schedule;
     double rate;
 
-    schedule_adapt(schedule, now);
+    schedule_adapt(&sampler->schedule, now);
     rate = (double)NS_PER_SECOND / (double)schedule->interval;
-    if (schedule->interval > schedule->wanted && (!run->lowest_rate || rate < run->lowest_rate))
-        run->lowest_rate = rate;
+    if (schedule->interval > schedule->wanted && (!facts->lowest_rate || rate < facts->lowest_rate))
+        facts->lowest_rate = rate;
 }
 
 static bool is_any_alive(const struct sampler *sampler)
@@ -211,148 +205,201 @@ static bool is_any_alive(const struct sampler *sampler)
  * all that it left behind. */
 static bool all_ended(struct sampler *sampler)
 {
-    if (!sampler->run->options.subprocesses)
-        return sampler->run->waiter->has_ended || !is_any_alive(sampler);
+    if (!sampler->setup.options.subprocesses)
+        return sampler->setup.waiter->has_ended || !is_any_alive(sampler);
     if (is_any_alive(sampler))
         return false;
     children_adopt(sampler);
     return !is_any_alive(sampler);
 }
 
-/* Names all frames. */
-static void finish_profile(struct sampler *sampler)
+static void note_duration(struct sampler *sampler)
 {
-    struct sampler_run *run = sampler->run;
-    struct symbolize_options names = {.function_lines = run->options.function_lines,
-                                      .no_lines = run->options.no_lines,
-                                      .full_filenames = run->options.full_filenames,
-                                      .fold = run->saw_python && !run->options.native_all};
-
-    symbolize(run->profile, &sampler->modules, run->target->root_fd, &sampler->loops, &names);
-    if (run->options.states)
-        states_show(run->profile);
+    if (sampler->has_begun)
+        sampler->setup.profile->facts.duration = clock_now() - sampler->schedule.start;
 }
 
-/* A copy of pspy finishes its copy of the profile, while this one goes on. One at a time. */
-static void take_snapshot(struct sampler *sampler, const struct schedule *schedule, uint64_t now)
+static void end(struct sampler *sampler, enum recording_end why)
 {
-    struct sampler_run *run = sampler->run;
+    sampler->setup.profile->facts.end = (uint8_t)why;
+    note_duration(sampler);
+}
 
-    if (sampler->snapshot && waitpid(sampler->snapshot, NULL, WNOHANG) == sampler->snapshot)
-        sampler->snapshot = 0;
-    if (sampler->snapshot || !*run->snapshot_wanted)
+/* A sleep towards the next tick, or the tick. */
+static void step(struct sampler *sampler, uint64_t now, uint64_t deadline)
+{
+    struct schedule *schedule = &sampler->schedule;
+    struct profile *profile = sampler->setup.profile;
+    bool is_over = false;
+
+    waiter_poll(sampler->setup.waiter);
+    if (sampler->setup.waiter->has_ended && all_ended(sampler)) {
+        is_over = true;
+    } else if (now >= schedule->end) {
+        schedule_count_missed(schedule, profile, schedule->end);
+        end(sampler, RECORDING_DURATION);
+    } else if (now < schedule_next(schedule)) {
+        is_over = schedule_sleep(schedule, &sampler->wakers, now, deadline) && all_ended(sampler);
+    } else {
+        adapt(sampler, now);
+        tick(sampler, now);
+        is_over = sampler->processes.length == 0 && all_ended(sampler);
+        if (!is_over)
+            schedule_advance(schedule, profile, clock_now());
+    }
+    if (is_over)
+        end(sampler, RECORDING_EXITED);
+}
+
+static void begin(struct sampler *sampler)
+{
+    vec_push(&sampler->processes, process_create(sampler, sampler->setup.target, NULL));
+    schedule_init(&sampler->schedule, &sampler->setup.options);
+    sampler->has_rounds = sampler->schedule.interval < SHORT_INTERVAL;
+    sampler->start_ticks = times_now();
+    sampler->setup.profile->facts.start_wall = clock_wall();
+    sampler->has_begun = true;
+}
+
+/* Nothing is looked at before the first tick. */
+static void await_start(struct sampler *sampler, uint64_t now, uint64_t deadline)
+{
+    struct waiter *waiter = sampler->setup.waiter;
+    struct procfs_stat state;
+
+    if (now >= sampler->delay_end) {
+        begin(sampler);
         return;
-    *run->snapshot_wanted = 0;
-    sampler->snapshots++;
+    }
+    waiter_poll(waiter);
+    if ((waiter->has_ended && !sampler->setup.options.subprocesses) ||
+        (!waiter->child && target_stat(sampler->setup.target, &state) == ERR_GONE))
+        end(sampler, RECORDING_EXITED);
+    else
+        schedule_sleep_until(&sampler->wakers,
+                             sampler->delay_end < deadline ? sampler->delay_end : deadline);
+}
+
+void sampler_note_options(struct profile *profile, const struct sampler_options *options)
+{
+    struct recording_facts *facts = &profile->facts;
+    char host[256] = "";
+
+    gethostname(host, sizeof(host) - 1);
+    facts->host = profile_string(profile, host);
+    facts->exporter = profile_string(profile, "pspy " PSPY_VERSION);
+    facts->rate = options->rate;
+    facts->max_overhead = options->max_overhead;
+    facts->delay = options->delay;
+    facts->native = options->native;
+    facts->subprocesses = options->subprocesses;
+    facts->idle = options->idle;
+    facts->gil = options->gil;
+    facts->nonblocking = options->nonblocking;
+}
+
+struct sampler *sampler_create(const struct sampler_setup *setup)
+{
+    struct sampler *sampler = xcalloc(1, sizeof(*sampler));
+
+    sampler->setup = *setup;
+    sampler->delay_end = clock_now() + setup->options.delay;
+    prctl(PR_SET_TIMERSLACK, 1);
+    target_raise_descriptors();
+    wakers_init(&sampler->wakers, setup->watch_fd);
+    sampler_note_options(setup->profile, &setup->options);
+    if (!setup->options.delay)
+        begin(sampler);
+    return sampler;
+}
+
+static bool is_woken(const struct sampler *sampler)
+{
+    return (sampler->setup.wake && *sampler->setup.wake) || wakers_is_ready(&sampler->wakers);
+}
+
+enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline)
+{
+    const struct recording_facts *facts = &sampler->setup.profile->facts;
+    uint64_t now;
+
+    do {
+        now = clock_now();
+        if (facts->end == RECORDING_CUT_OFF && *sampler->setup.stop)
+            end(sampler, RECORDING_STOPPED);
+        if (facts->end != RECORDING_CUT_OFF)
+            return SAMPLER_ENDED;
+        if (is_woken(sampler))
+            return SAMPLER_READY;
+        if (sampler->has_begun)
+            step(sampler, now, deadline);
+        else
+            await_start(sampler, now, deadline);
+    } while (now < deadline);
+    return SAMPLER_DEADLINE;
+}
+
+void sampler_tell(struct sampler *sampler)
+{
     vec_each (process, &sampler->processes) {
         update_times(*process);
         process_name_threads(*process);
     }
-    sampler->snapshot = fork();
-    if (sampler->snapshot < 0)
-        sampler->snapshot = 0;
-    else if (sampler->snapshot == 0) {
-        if (!samples_detach(&run->profile->samples))
-            _exit(1);
-        run->profile->duration = now - schedule->start;
-        finish_profile(sampler);
-        run->snapshot(run->context, sampler->snapshots);
-        _exit(0);
-    }
+    modules_tell(sampler);
+    if (sampler->setup.profile->facts.end == RECORDING_CUT_OFF)
+        note_duration(sampler);
 }
 
-static enum sampler_end sample(struct sampler *sampler, struct schedule *schedule)
+void sampler_progress(const struct sampler *sampler, struct sampler_progress *ret)
 {
-    struct sampler_run *run = sampler->run;
+    const struct profile *profile = sampler->setup.profile;
 
-    for (;;) {
-        uint64_t now = clock_now();
-
-        if (*run->stop)
-            return SAMPLER_STOPPED;
-        waiter_poll(run->waiter);
-        if (run->waiter->has_ended && all_ended(sampler))
-            return SAMPLER_EXITED;
-        if (now >= schedule->end) {
-            schedule_count_missed(schedule, run->profile, schedule->end);
-            return SAMPLER_DURATION;
-        }
-        tell_progress(sampler, schedule, now);
-        take_snapshot(sampler, schedule, now);
-        if (now < schedule_next(schedule)) {
-            if (schedule_sleep(schedule, now) && all_ended(sampler))
-                return SAMPLER_EXITED;
-            continue;
-        }
-        adapt(run, schedule, now);
-        tick(sampler, schedule, now);
-        if (sampler->processes.length == 0 && all_ended(sampler))
-            return SAMPLER_EXITED;
-        schedule_advance(schedule, run->profile, clock_now());
-    }
+    *ret = (struct sampler_progress){.has_begun = sampler->has_begun,
+                                     .samples = profile->samples.length,
+                                     .ticks = profile->facts.ticks,
+                                     .lost = profile_lost(profile)};
+    if (sampler->has_begun)
+        ret->elapsed = clock_now() - sampler->schedule.start;
 }
 
-/* Nothing is looked at before the first tick. True: there is still something to be sampled. */
-static bool wait_for_start(struct sampler_run *run)
+void sampler_finish(struct sampler *sampler)
 {
-    uint64_t start = clock_now() + run->options.delay;
-    struct procfs_stat state;
-
-    while (clock_now() < start && !*run->stop) {
-        waiter_poll(run->waiter);
-        if (run->waiter->has_ended && !run->options.subprocesses)
-            break;
-        if (!run->waiter->child && target_stat(run->target, &state) == ERR_GONE)
-            break;
-        schedule_sleep_until(start);
-    }
-    return clock_now() >= start;
-}
-
-static void end_all(struct sampler *sampler)
-{
+    if (sampler->has_finished)
+        return;
+    sampler->has_finished = true;
     vec_each (process, &sampler->processes) {
         struct procfs_stat state;
 
         (*process)->has_ended = target_stat((*process)->target, &state) == ERR_GONE;
         end_process(*process, SETTLE_TIME);
     }
-    vec_deinit(&sampler->processes);
-    if (sampler->snapshot)
-        waitpid(sampler->snapshot, NULL, 0);
-    table_deinit(&sampler->process_index);
+    modules_tell(sampler);
+    vec_each (process, &sampler->processes)
+        process_destroy(*process);
+    vec_reset(&sampler->processes);
+    settle_samples(sampler);
 }
 
-static void run_sampler(struct sampler *sampler)
+void sampler_destroy(struct sampler *sampler)
 {
-    struct sampler_run *run = sampler->run;
-    struct schedule schedule;
-
-    vec_push(&sampler->processes, process_create(sampler, run->target, NULL));
-    schedule_init(&schedule, &run->options);
-    sampler->has_rounds = schedule.interval < SHORT_INTERVAL;
-    sampler->end = schedule.end;
-    sampler->start_ticks = times_now();
-    sampler->next_progress = schedule.start + PROGRESS_PAUSE;
-    run->profile->start_wall = clock_wall();
-    run->end = sample(sampler, &schedule);
-    run->profile->duration = clock_now() - schedule.start;
-    end_all(sampler);
-    finish_profile(sampler);
+    if (!sampler)
+        return;
+    sampler_finish(sampler);
+    vec_deinit(&sampler->processes);
+    table_deinit(&sampler->process_index);
     ufunc_loops_deinit(&sampler->loops);
     module_list_deinit(&sampler->modules);
+    vec_deinit(&sampler->told_images);
+    wakers_deinit(&sampler->wakers);
+    free(sampler);
 }
 
-void sampler_run(struct sampler_run *run)
+struct module_list *sampler_modules(struct sampler *sampler)
 {
-    struct sampler sampler = {.run = run};
+    return &sampler->modules;
+}
 
-    prctl(PR_SET_TIMERSLACK, 1);
-    target_raise_descriptors();
-    run->profile->with_subprocesses = run->options.subprocesses;
-    run->profile->rate = run->options.rate;
-    if (!run->options.delay || wait_for_start(run))
-        run_sampler(&sampler);
-    else
-        run->end = *run->stop ? SAMPLER_STOPPED : SAMPLER_EXITED;
+const struct ufunc_loops *sampler_loops(const struct sampler *sampler)
+{
+    return &sampler->loops;
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "schedule.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "pspy/base/cleanup.h"
 
 #define LONGEST_SLEEP    (200 * NS_PER_MS) /* for signals just missed and for the process\'s end */
 #define SHORTEST_SLEEP   (30 * NS_PER_US)  /* waking up takes longer */
@@ -49,7 +54,46 @@ uint64_t schedule_next(const struct schedule *schedule)
     return schedule->due > soonest ? schedule->due : soonest;
 }
 
-void schedule_sleep_until(uint64_t when)
+static void child_signal(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGCHLD);
+}
+
+void wakers_init(struct wakers *wakers, int watch)
+{
+    sigset_t child;
+
+    child_signal(&child);
+    wakers->watch = watch;
+    wakers->child = watch < 0 ? -1 : signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+void wakers_deinit(struct wakers *wakers)
+{
+    cleanup_close(&wakers->child);
+}
+
+bool wakers_is_ready(const struct wakers *wakers)
+{
+    struct pollfd watch = {.fd = wakers->watch, .events = POLLIN};
+
+    return wakers->watch >= 0 && poll(&watch, 1, 0) > 0;
+}
+
+/* The kernel lets this one be late by a thousandth of the time, which sigtimedwait is not. */
+static void sleep_watching(const struct wakers *wakers, const struct timespec *left)
+{
+    struct pollfd both[] = {{.fd = wakers->watch, .events = POLLIN},
+                            {.fd = wakers->child, .events = POLLIN}};
+    struct signalfd_siginfo info;
+
+    if (ppoll(both, 2, left, NULL) > 0 && both[1].revents)
+        while (read(wakers->child, &info, sizeof(info)) > 0)
+            continue;
+}
+
+void schedule_sleep_until(const struct wakers *wakers, uint64_t when)
 {
     uint64_t now = clock_now();
     struct timespec left;
@@ -63,23 +107,26 @@ void schedule_sleep_until(uint64_t when)
         return;
     }
     left = clock_timespec(when - now < LONGEST_SLEEP ? when - now : LONGEST_SLEEP);
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigtimedwait(&child, NULL, &left);
+    child_signal(&child);
+    if (wakers->watch >= 0)
+        sleep_watching(wakers, &left);
+    else
+        sigtimedwait(&child, NULL, &left);
 }
 
-bool schedule_sleep(const struct schedule *schedule, uint64_t now)
+bool schedule_sleep(const struct schedule *schedule, const struct wakers *wakers, uint64_t now,
+                    uint64_t deadline)
 {
     uint64_t next = schedule_next(schedule), when = next < schedule->end ? next : schedule->end;
 
-    schedule_sleep_until(when);
+    schedule_sleep_until(wakers, when < deadline ? when : deadline);
     return when > now + LONGEST_SLEEP;
 }
 
 void schedule_count_missed(struct schedule *schedule, struct profile *profile, uint64_t until)
 {
     while (schedule->due < until) {
-        profile->losses[LOSS_TICK_MISSED]++;
+        profile->facts.losses[LOSS_TICK_MISSED]++;
         schedule->due += jittered(schedule);
     }
 }

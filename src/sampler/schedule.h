@@ -8,6 +8,7 @@
 #ifndef PSPY_SAMPLER_SCHEDULE_H
 #define PSPY_SAMPLER_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pspy/base/clock.h"
@@ -24,13 +25,25 @@ struct schedule {
     uint64_t adapted, adapted_cpu; /* when that was last looked at, and our CPU time then */
 };
 
+/* What ends a sleep early, besides signal handlers. */
+struct wakers {
+    int watch; /* a descriptor, once it can be read; borrowed; -1: none */
+    int child; /* with that one: reports SIGCHLD, which is blocked */
+};
+
+void wakers_init(struct wakers *wakers, int watch);
+void wakers_deinit(struct wakers *wakers);
+/* Whether the watched descriptor can be read. */
+bool wakers_is_ready(const struct wakers *wakers);
+
 /* It starts now. */
 void schedule_init(struct schedule *schedule, const struct sampler_options *options);
-/* Sleeps towards the next tick, or less long where a signal handler ran or our child ended. True
- * if that tick is still some time away. */
-bool schedule_sleep(const struct schedule *schedule, uint64_t now);
+/* Sleeps towards the next tick, or less long: to `deadline`, or where a waker woke, a signal
+ * handler ran or our child ended. True if that tick is still some time away. */
+bool schedule_sleep(const struct schedule *schedule, const struct wakers *wakers, uint64_t now,
+                    uint64_t deadline);
 /* The same until a moment that no schedule knows. */
-void schedule_sleep_until(uint64_t when);
+void schedule_sleep_until(const struct wakers *wakers, uint64_t when);
 uint64_t schedule_next(const struct schedule *schedule);
 /* Counts the ticks that were due before `until` and did not come. */
 void schedule_count_missed(struct schedule *schedule, struct profile *profile, uint64_t until);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* From captures to samples: unwinding, merging and interning, while the threads run on. */
 #include "internal.h"
-#include "paths.h"
-
-#include <stdio.h>
+#include "pspy/profile/paths.h"
 
 #define UNKNOWN_FUNCTION "[unknown Python function]"
 
 static const struct code_frame *code_frame(struct process *process, uint32_t code)
 {
-    struct profile *profile = process->run->profile;
+    struct profile *profile = process->setup->profile;
     struct code_info info;
     struct code_frame *frame;
 
@@ -21,36 +19,16 @@ static const struct code_frame *code_frame(struct process *process, uint32_t cod
     info = python_code_info(&process->python, code);
     frame->name = profile_string(profile, info.qualname);
     frame->file = profile_string(profile, info.file);
-    frame->short_file =
-        process->run->options.full_filenames
-            ? frame->file
-            : profile_string(profile, path_shorten(info.file, process->target->root_fd));
+    frame->short_file = profile_string(profile, path_shorten(info.file, process->target->root_fd));
+    frame->first_line = info.first_line;
     frame->kind = path_python_kind(info.file);
     frame->is_ready = true;
     return frame;
 }
 
-static void set_position(struct process *process, const struct python_frame *frame,
-                         struct frame_info *info)
-{
-    const struct sampler_options *options = &process->run->options;
-    struct line_entry position;
-
-    if (options->no_lines)
-        return;
-    if (options->function_lines) {
-        info->line = python_code_info(&process->python, frame->code_index).first_line;
-        return;
-    }
-    position = python_code_line(&process->python, process->target, frame);
-    info->line = position.line;
-    if (options->columns)
-        info->column = position.column;
-}
-
 static frame_id marker(struct process *process, const char *name)
 {
-    struct profile *profile = process->run->profile;
+    struct profile *profile = process->setup->profile;
     struct frame_info info = {.kind = FRAME_MARKER, .name = profile_string(profile, name)};
 
     return profile_frame(profile, &info);
@@ -59,13 +37,16 @@ static frame_id marker(struct process *process, const char *name)
 static frame_id intern_known_code(struct process *process, const struct python_frame *frame)
 {
     const struct code_frame *known = code_frame(process, frame->code_index);
+    struct line_entry position = python_code_line(&process->python, process->target, frame);
     struct frame_info info = {.kind = known->kind,
                               .name = known->name,
                               .file = known->file,
-                              .short_file = known->short_file};
+                              .short_file = known->short_file,
+                              .line = position.line,
+                              .first_line = known->first_line,
+                              .column = position.column};
 
-    set_position(process, frame, &info);
-    return profile_frame(process->run->profile, &info);
+    return profile_frame(process->setup->profile, &info);
 }
 
 static frame_id intern_python(struct process *process, const struct python_frame *frame)
@@ -81,19 +62,20 @@ static frame_id intern_python(struct process *process, const struct python_frame
                                   .code = frame->code_index + 1,
                                   .frame = intern_known_code(process, frame)};
     /* Its line table may yet be read. */
-    if (!profile_frame_info(process->run->profile, known->frame)->line)
+    if (!profile_frame_info(process->setup->profile, known->frame)->line)
         known->code = 0;
     return known->frame;
 }
 
 static frame_id intern_native(struct process *process, const struct native_frame *frame)
 {
-    struct profile *profile = process->run->profile;
+    struct profile *profile = process->setup->profile;
     struct native_ref ref = {
         .module = frame->module, .is_return = frame->is_return, .offset = frame->offset};
 
     if (frame->module == MODULE_NONE)
         return marker(process, "[unmapped code]");
+    modules_tell_one(process->sampler, frame->module);
     return profile_frame_native(profile, &ref);
 }
 
@@ -163,7 +145,7 @@ static void descend(struct descent *descent, frame_id frame)
         return;
     }
     step.stack = descent->stack =
-        profile_stack(descent->process->run->profile, descent->stack, frame);
+        profile_stack(descent->process->setup->profile, descent->stack, frame);
     thread->path.length = descent->depth++;
     vec_push(&thread->path, step);
 }
@@ -182,17 +164,11 @@ static void descend_merged(struct descent *descent, const struct native_stack *n
                            const struct python_stack *python)
 {
     struct process *process = descent->process;
-    size_t length = process->merged.frames.length, limit = process->run->options.max_depth;
     size_t gc = python->is_collecting ? marker_place(&process->merged) : SIZE_MAX;
 
-    for (size_t i = length; i-- > 0;) {
+    for (size_t i = process->merged.frames.length; i-- > 0;) {
         struct merged_frame frame = process->merged.frames.items[i];
 
-        if (length > limit && i == length - limit / 2 - 1) {
-            descend(descent, marker(process, "[frames left out]"));
-            i = limit - limit / 2;
-            continue;
-        }
         descend(descent, frame.is_python
                              ? intern_python(process, &python->frames.items[frame.index])
                              : intern_native(process, &native->frames.items[frame.index]));
@@ -226,16 +202,10 @@ static stack_id intern_stack(struct process *process, struct capture *capture, u
     if (capture->has_native)
         walk_native(process, capture);
     merge_stacks(native, python, counted_loops(process), &process->merged);
-    vec_each (root, &process->root_frames)
-        descend(&descent, *root);
-    if (thread->root_frame.v != FRAME_NONE.v)
-        descend(&descent, thread->root_frame);
     if (!capture->has_native && python->end != PYTHON_ROOT)
         descend(&descent, marker(process, "[unknown callers]"));
     descend_merged(&descent, native, python);
-    *ret_end = (uint8_t)(process->merged.frames.length > process->run->options.max_depth
-                             ? END_TRUNCATED
-                             : end_of_both(capture, native, python));
+    *ret_end = (uint8_t)end_of_both(capture, native, python);
     return descent.stack;
 }
 
@@ -243,6 +213,8 @@ static stack_id intern_stack(struct process *process, struct capture *capture, u
 
 static bool is_doubted(struct process *process, const struct frame_info *info)
 {
+    if (info->kind > FRAME_SITE)
+        return false;
     vec_each (code, &process->python.doubted) {
         const struct code_frame *doubted = code_frame(process, *code);
 
@@ -254,7 +226,7 @@ static bool is_doubted(struct process *process, const struct frame_info *info)
 
 static stack_id without_doubted(struct process *process, stack_id stack)
 {
-    struct profile *profile = process->run->profile;
+    struct profile *profile = process->setup->profile;
     VEC(frame_id) frames = VEC_INIT;
     bool has_changed = false;
     stack_id result = STACK_EMPTY;
@@ -276,7 +248,7 @@ static stack_id without_doubted(struct process *process, stack_id stack)
 
 void stacks_doubt(struct process *process, size_t first)
 {
-    struct profile *profile = process->run->profile;
+    struct profile *profile = process->setup->profile;
 
     for (size_t i = first; i < profile->samples.length; i++) {
         struct sample *sample = &profile->samples.items[i];
@@ -306,19 +278,11 @@ static uint8_t flags_of(const struct capture *capture)
 /* Gives the thread its place in the profile at its first sample. */
 static void enter_thread(struct process *process, struct thread *thread)
 {
-    struct profile *profile = process->run->profile;
-    struct frame_info info = {.kind = FRAME_MARKER};
-    char label[64];
-
     if (thread->profile_thread != TABLE_NONE)
         return;
-    thread->profile_thread = profile_add_thread(profile, process->profile_process, thread->tid);
+    thread->profile_thread =
+        profile_add_thread(process->setup->profile, process->profile_process, thread->tid);
     process->names_wanted = true;
-    if (!process->run->options.threads)
-        return;
-    snprintf(label, sizeof(label), "thread (%d)", thread->tid);
-    info.name = profile_string(profile, label);
-    thread->root_frame = profile_frame(profile, &info);
 }
 
 /* A code object that is not known yet may be so at the next look. */
@@ -359,10 +323,10 @@ void stacks_add_sample(struct process *process, struct capture *capture, uint64_
         remember(thread, capture, &sample);
     if (sample.state <= STATE_READY)
         sample.state = (uint8_t)times_choose(thread, sample.state, weight);
-    if (capture->has_python && !capture->has_native && process->run->options.native)
-        process->run->profile->without_native++;
+    if (capture->has_python && !capture->has_native && process->setup->options.native)
+        process->setup->profile->facts.without_native++;
     sample.thread = thread->profile_thread;
     sample.time = time;
     sample.weight = weight;
-    profile_add_sample(process->run->profile, &sample);
+    profile_add_sample(process->setup->profile, &sample);
 }

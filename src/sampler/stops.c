@@ -96,7 +96,7 @@ static void ask(struct process *process, struct capture *capture)
     }
     if (thread->walk_stopped)
         capture_make_room(capture);
-    err = hold_ask(thread->tid, process->run->waiter, &capture->hold);
+    err = hold_ask(thread->tid, process->setup->waiter, &capture->hold);
     if (err == ERR_OK)
         return;
     process_lose(process, err == ERR_GONE ? LOSS_THREAD_GONE : LOSS_TRACED);
@@ -157,7 +157,7 @@ static void serve_one(struct process *process, struct capture *capture, uint64_t
 {
     if (capture->hold.state != HOLD_ASKED)
         return;
-    switch (hold_poll(&capture->hold, process->run->waiter)) {
+    switch (hold_poll(&capture->hold, process->setup->waiter)) {
     case ERR_OK:
         take_stopped(process, capture);
         break;
@@ -175,7 +175,7 @@ static void serve_one(struct process *process, struct capture *capture, uint64_t
  * those that get theirs sooner. */
 static uint64_t stop_deadline(const struct sampler *sampler, uint64_t since)
 {
-    uint64_t end = sampler->end;
+    uint64_t end = sampler->schedule.end;
     uint64_t last = end < UINT64_MAX - AFTER_THE_END ? end + AFTER_THE_END : UINT64_MAX;
     uint64_t deadline = since + STOP_DEADLINE;
 
@@ -187,7 +187,7 @@ static uint64_t stop_deadline(const struct sampler *sampler, uint64_t since)
 /* False if the thread is gone. */
 static bool settle(struct process *process, struct hold *hold)
 {
-    enum err err = hold_poll(hold, process->run->waiter);
+    enum err err = hold_poll(hold, process->setup->waiter);
 
     if (err == ERR_OK) {
         repair_call(process, hold);

@@ -67,10 +67,11 @@ class Recording:
 
 
 def record(run_pspy, pid, *options, duration=0.3, **arguments):
-    """Profiles a running process; once more and longer where a busy machine gave pspy no CPU in that time."""
+    """Profiles a running process, into folded stacks unless the options say -o; once more and longer where a busy machine
+    gave pspy no CPU in that time."""
     for _ in range(4):
-        done = run_pspy(["record", "-p", str(pid), "-d", str(duration), "-f", "raw", "-o", "-", *options], check=0,
-                        **arguments)
+        output = [] if "-o" in options else ["-f", "raw", "-o", "-"]
+        done = run_pspy(["record", "-p", str(pid), "-d", str(duration), *output, *options], check=0, **arguments)
         recording = Recording(done)
         if duration == "unlimited" or recording.ticks > 1.5:
             break

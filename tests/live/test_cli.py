@@ -12,7 +12,8 @@ import time
 import pytest
 
 EXIT_PSPY = 125
-COMMANDS = ("record", "completions", "help")
+COMMANDS = ("record", "report", "convert", "merge", "diff", "completions", "help")
+FORMATS = ["flamegraph", "speedscope", "raw", "chrometrace", "report", "pspy"]
 OPTION_LINE = re.compile(r"^ {2}(?:-(?P<letter>\w), |    )--(?P<name>[\w-]+)(?: (?P<value>[A-Z=]+))?(?: |$)", re.M)
 PYSPY_RECORD = {  # py-spy 0.4.3's options of `record` that pspy has: habits and scripts carry over
     "pid": "p", "output": "o", "format": "f", "rate": "r", "duration": "d", "native": "n", "threads": "t", "idle": "i",
@@ -111,7 +112,7 @@ def test_full_disk_is_an_error(pspy):
     ("record --formt raw true", "did you mean --format?"),
     ("record --full_filenames true", "did you mean --full-filenames?"),
     ("record --f raw true", "may be any of"),
-    ("record -f svg true", "needs flamegraph, speedscope, raw or chrometrace"),
+    ("record -f svg true", "needs flamegraph, speedscope, raw, chrometrace, report or pspy"),
     ("record -f speedscop true", "did you mean 'speedscope'?"),
     ("record -r 0 true", "--rate needs a number from 0.01 to 1000000"),
     ("record -d 1,5 true", "--duration needs seconds such as 30 or 0.5"),
@@ -122,7 +123,7 @@ def test_full_disk_is_an_error(pspy):
     ("record --kill -p 1", "leave --kill out"),
     ("record --as-root -p 1", "leave --as-root out"),
     ("record --ranks 0 -p 1", "leave --ranks out"),
-    ("record --include read true", "--include needs WHAT=REGEX with thread, module or function as WHAT, such as function=^read"),
+    ("record --include read true", "--include needs WHAT=REGEX with thread, process, state, module, function or line as WHAT, such as function=^read"),
     ("record --include file=x true", "not 'file=x'"),
     ("record --exclude thread= true", "--exclude needs a regular expression behind 'thread='"),
     ("record --exclude function=read( true", "(Unmatched ( or \\(; a \\ lets a character stand for itself), not 'read('"),
@@ -133,6 +134,20 @@ def test_full_disk_is_an_error(pspy):
     ("completions bash zsh", "has no use for 'zsh'"),
     ("help nothing", "there is no command 'nothing'"),
     ("ma", "there is no command 'ma'"),
+    ("re", "'re' may be record or report"),
+    ("man pages", "there is no manual page 'pages'"),
+    ("convert x.pspy", "-o is missing"),
+    ("convert -o x.svg", "there is nothing to read"),
+    ("convert -o x.svg a b", "there is no use for 'b'"),
+    ("convert -o x.xyz a.pspy", "'x.xyz' names no format"),
+    ("convert -o x.pspy.gz a.txt", "compressed already"),
+    ("convert -o x.svg nothing.pspy", "cannot open 'nothing.pspy'"),
+    ("report", "there is nothing to read"),
+    ("report --from 3 --to 2 x", "give --to more seconds than --from"),
+    ("merge -o x.pspy", "there is nothing to read"),
+    ("diff a", "there is nothing to read"),
+    ("record -f raw -o a.txt -o b.txt true", "-f raw is for one -o, and there are 2"),
+    ("record -o a.txt -o a.txt true", "are one file"),
 ])
 def test_error_is_one_sentence(run_pspy, line, part):
     done = run_pspy(line.split(), check=EXIT_PSPY)
@@ -143,9 +158,10 @@ def test_error_is_one_sentence(run_pspy, line, part):
 
 # ---- manual page ---------------------------------------------------------------------------------------------------
 
-def test_manual_is_clean(run_pspy, tmp_path):
-    page = tmp_path / "pspy.1"
-    page.write_text(run_pspy(["man"], check=0).stdout)
+@pytest.mark.parametrize("name, words", [("pspy.1", []), ("pspy-recording.5", ["recording"])])
+def test_manual_is_clean(run_pspy, tmp_path, name, words):
+    page = tmp_path / name
+    page.write_text(run_pspy(["man", *words], check=0).stdout)
     done = run([need("mandoc"), "-T", "lint", "-W", "warning", page])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -217,11 +233,11 @@ def complete_bash(script, tmp_path):
     (["rec"], ["record"]),
     ([""], list(COMMANDS)),
     (["--v"], ["--version"]),
-    (["r", "--fu"], ["--function", "--full-filenames"]),
-    (["record", "-f", ""], ["flamegraph", "speedscope", "raw", "chrometrace"]),
-    (["record", "-nf", "r"], ["raw"]),
+    (["rec", "--fu"], ["--function", "--full-filenames"]),
+    (["record", "-f", ""], FORMATS),
+    (["record", "-nf", "r"], ["raw", "report"]),
     (["record", "--format", "=", "s"], ["speedscope"]),
-    (["record", "--format", "="], ["flamegraph", "speedscope", "raw", "chrometrace"]),
+    (["record", "--format", "="], FORMATS),
     (["record", "-o", ""], ["profile.svg", "two words.txt"]),
     (["record", "-o", "-n"], []),
     (["record", "-r", ""], []),
@@ -230,7 +246,8 @@ def complete_bash(script, tmp_path):
     (["record", "-o", "x", "python3", "pro"], ["profile.svg"]),
     (["record", "--", "python3", "--fu"], []),
     (["completions", ""], ["bash", "zsh", "fish"]),
-    (["help", "c"], ["completions"]),
+    (["help", "comp"], ["completions"]),
+    (["convert", "-o", "x.svg", "pro"], ["profile.svg"]),
     (["nothing", ""], []),
 ])
 def test_bash_completes(complete_bash, words, offered):
@@ -244,14 +261,14 @@ def test_bash_completes_pids(complete_bash):
 @pytest.mark.parametrize("line, offered", [
     ("pspy rec", ["record"]),
     ("pspy ", sorted(COMMANDS)),
-    ("pspy r --fu", ["--full-filenames", "--function"]),
-    ("pspy record -f ", ["chrometrace", "flamegraph", "raw", "speedscope"]),
+    ("pspy rec --fu", ["--full-filenames", "--function"]),
+    ("pspy record -f ", sorted(FORMATS)),
     ("pspy record --format=s", ["--format=speedscope"]),
     ("pspy record -o pro", ["profile.svg"]),
     ("pspy record -o x -- mkfif", ["mkfifo"]),
     ("pspy record -o x python3 pro", ["profile.svg"]),
     ("pspy completions ", ["bash", "fish", "zsh"]),
-    ("pspy help c", ["completions"]),
+    ("pspy help comp", ["completions"]),
 ])
 def test_fish_completes(script, tmp_path, line, offered):
     (tmp_path / "profile.svg").touch()
@@ -311,14 +328,14 @@ def terminal(script, tmp_path):
 @pytest.mark.parametrize("typed, completed", [
     ("pspy rec", "record "),
     ("pspy --v", "--version "),
-    ("pspy r --full", "full-filenames "),
-    ("pspy r -nf sp", "speedscope "),
+    ("pspy rec --full", "full-filenames "),
+    ("pspy rec -nf sp", "speedscope "),
     ("pspy record --format=sp", "speedscope "),
     ("pspy record -o pro", "profile.svg "),
     ("pspy record -o x -- mkfif", "mkfifo "),
     ("pspy record -o x python3 pro", "profile.svg "),
     ("pspy completions f", "fish "),
-    ("pspy help c", "completions "),
+    ("pspy help comp", "completions "),
 ])
 def test_zsh_completes(terminal, typed, completed):
     terminal.type(typed + "\t")

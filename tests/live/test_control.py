@@ -129,7 +129,7 @@ def test_no_snapshot_into_a_pipe(stages, start, pspy):
     profiler = start([pspy, "record", "-f", "raw", "-o", "-", "-p", str(stages.pid)])
     wait_sampling(profiler.pid, stages.pid)
     profiler.signal(signal.SIGUSR1)
-    wait_until(lambda: said(profiler, "no snapshot: '-' is no regular file"), "the answer")
+    wait_until(lambda: said(profiler, "no snapshot of '-': it is no regular file"), "the answer")
     go_on(stages)
     go_on(stages)
     done = profiler.wait()

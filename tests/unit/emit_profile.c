@@ -9,7 +9,7 @@
 
 #include "pspy/base/clock.h"
 #include "pspy/output/format.h"
-#include "pspy/profile/profile.h"
+#include "pspy/profile/view.h"
 
 #define TICK (10 * NS_PER_MS)
 
@@ -53,10 +53,18 @@ static void add_samples(struct profile *profile, uint32_t thread, stack_id stack
     }
 }
 
+/* Without a program of its own: these profiles have no roots. */
+static uint32_t add_process(struct profile *profile, int pid, const char *command)
+{
+    uint32_t process = profile_add_process(profile, pid);
+
+    profile->processes.items[process].command = profile_string(profile, command);
+    return process;
+}
+
 static uint32_t add_main_thread(struct profile *profile)
 {
-    uint32_t thread =
-        profile_add_thread(profile, profile_add_process(profile, 10, "python3 app.py"), 10);
+    uint32_t thread = profile_add_thread(profile, add_process(profile, 10, "python3 app.py"), 10);
 
     profile->threads.items[thread].name = profile_string(profile, "MainThread");
     return thread;
@@ -75,7 +83,7 @@ static void make_known(struct profile *profile)
     add_samples(profile, first, push(profile, work, "inner"), 4, 3);
     add_samples(profile, second, push(profile, base, "inner"), 5, 5);
     add_samples(profile, first, push(profile, base, "idle"), 17, 3);
-    profile->duration = 30 * TICK;
+    profile->facts.duration = 30 * TICK;
 }
 
 static const char *const hostile_names[] = {
@@ -117,8 +125,8 @@ static void make_hostile(struct profile *profile)
     add_samples(profile, thread, push(profile, base, large), tick++, 1);
     add_samples(profile, thread, push_text(profile, base, "nul\0byte", 8), tick++, 1);
     profile->threads.items[thread].name = profile_string(profile, "\"<&\x01\xff;]]>");
-    profile->title = profile_string(profile, "python3 -c '</title></svg>]]>&\x01\xff\"'");
-    profile->duration = tick * TICK;
+    profile->facts.title = profile_string(profile, "python3 -c '</title></svg>]]>&\x01\xff\"'");
+    profile->facts.duration = tick * TICK;
 }
 
 /* 9 ticks in a recursion 20,000 frames deep, each frame with its own line; 1 tick main>shallow. */
@@ -132,15 +140,15 @@ static void make_deep(struct profile *profile)
                               add_frame(profile, FRAME_PYTHON, "recurse", "/srv/app.py", line));
     add_samples(profile, thread, stack, 0, 9);
     add_samples(profile, thread, push(profile, base, "shallow"), 9, 1);
-    profile->duration = 10 * TICK;
+    profile->facts.duration = 10 * TICK;
 }
 
 /* 3,000 threads in two processes, each with one tick main>work and named worker-N. */
 static void make_threads(struct profile *profile)
 {
     stack_id stack = push(profile, push(profile, STACK_EMPTY, "main"), "work");
-    uint32_t processes[2] = {profile_add_process(profile, 20, "python3 one.py"),
-                             profile_add_process(profile, 21, "python3 two.py")};
+    uint32_t processes[2] = {add_process(profile, 20, "python3 one.py"),
+                             add_process(profile, 21, "python3 two.py")};
 
     for (int i = 0; i < 3000; i++) {
         uint32_t thread = profile_add_thread(profile, processes[i % 2], 1000 + i);
@@ -150,8 +158,8 @@ static void make_threads(struct profile *profile)
         profile->threads.items[thread].name = profile_string(profile, name);
         add_samples(profile, thread, stack, 0, 1);
     }
-    profile->with_subprocesses = true;
-    profile->duration = TICK;
+    profile->facts.subprocesses = true;
+    profile->facts.duration = TICK;
 }
 
 /* 12,000 functions under main with one tick each, and big with 12,000. */
@@ -167,13 +175,13 @@ static void make_wide(struct profile *profile)
         add_samples(profile, thread, push(profile, base, name), i, 1);
     }
     add_samples(profile, thread, push(profile, base, "big"), 12000, 12000);
-    profile->duration = 24000 * TICK;
+    profile->facts.duration = 24000 * TICK;
 }
 
 static void make_empty(struct profile *profile)
 {
     add_main_thread(profile);
-    profile->duration = 5 * TICK;
+    profile->facts.duration = 5 * TICK;
 }
 
 static const struct {
@@ -232,8 +240,8 @@ static void make_realistic(struct profile *profile)
         } while (rng_next(&rng) % 8);
         add_samples(profile, threads[choose(&rng, 3)], stack, tick, 1);
     }
-    profile->duration = 20000 * TICK;
-    profile->losses[LOSS_TICK_MISSED] = 17;
+    profile->facts.duration = 20000 * TICK;
+    profile->facts.losses[LOSS_TICK_MISSED] = 17;
 }
 
 /* 1,000,000 samples of 20,000 stacks, 30 frames deep in the mean, 3,000 functions: to measure. */
@@ -257,7 +265,7 @@ static void make_huge(struct profile *profile)
     }
     for (unsigned tick = 0; tick < 1000000; tick++)
         add_samples(profile, thread, stacks.items[choose(&rng, 20000)], tick, 1);
-    profile->duration = 1000000 * TICK;
+    profile->facts.duration = 1000000 * TICK;
     vec_deinit(&stacks);
 }
 
@@ -272,8 +280,8 @@ static const struct {
 
 static bool make_case(struct profile *profile, const char *name)
 {
-    profile->rate = 100;
-    profile->title = profile_string(profile, "python3 app.py --input data.csv");
+    profile->facts.rate = 100;
+    profile->facts.title = profile_string(profile, "python3 app.py --input data.csv");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (strcmp(cases[i].name, name))
             continue;
@@ -283,21 +291,36 @@ static bool make_case(struct profile *profile, const char *name)
     return false;
 }
 
-static enum err write_profile(const struct profile *profile, const struct output_format *format,
-                              const char *path, const struct output_options *options,
-                              struct error *why)
+static enum err write_view(const struct view *view, const struct output_format *format,
+                           const char *path, const struct output_options *options,
+                           struct error *why)
 {
     struct sink *sink;
     enum err code = sink_open(path, output_path_is_gzip(path), &sink, why);
 
     if (code)
         return code;
-    code = format->write(profile, options, sink, why);
+    code = format->write(view, options, sink, why);
     if (code) {
         sink_abort(sink);
         return code;
     }
     return sink_commit(sink, why);
+}
+
+static enum err write_profile(const struct profile *profile, const struct output_format *format,
+                              const char *path, const struct output_options *options,
+                              struct error *why)
+{
+    struct view_options all = {.native_all = true};
+    struct view view;
+    enum err code;
+
+    view_init(&view, profile, &all);
+    view_update(&view);
+    code = write_view(&view, format, path, options, why);
+    view_deinit(&view);
+    return code;
 }
 
 int main(int argc, char **argv)

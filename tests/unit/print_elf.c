@@ -24,13 +24,13 @@
 
 #include "pspy/base/cleanup.h"
 #include "pspy/base/vec.h"
-#include "pspy/elf/cython.h"
 #include "pspy/elf/debugfile.h"
-#include "pspy/elf/demangle.h"
 #include "pspy/elf/ehframe.h"
 #include "pspy/elf/image.h"
 #include "pspy/elf/pynames.h"
 #include "pspy/elf/symtab.h"
+#include "pspy/naming/cython.h"
+#include "pspy/naming/demangle.h"
 #include "pspy/target/live.h"
 #include "pspy/target/module.h"
 

@@ -11,9 +11,9 @@
 
 #include "pspy/base/cleanup.h"
 #include "pspy/base/xmalloc.h"
-#include "pspy/elf/cython.h"
 #include "pspy/elf/image.h"
 #include "pspy/elf/sources.h"
+#include "pspy/naming/cython.h"
 
 static void print_frame(const struct source_frame *frame, struct cython_sources *cython)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* demangle.h, name by name; test_elf_tools.py compares whole libraries with c++filt. */
-#include "pspy/elf/demangle.h"
+#include "pspy/naming/demangle.h"
 #include "unit/tap.h"
 
 static const struct {

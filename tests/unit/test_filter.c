@@ -4,6 +4,7 @@
 
 #include "pspy/base/cleanup.h"
 #include "pspy/profile/filter.h"
+#include "pspy/profile/view.h"
 #include "unit/tap.h"
 
 /* What is asked for: "+thread=x" includes, "-thread=x" excludes. */
@@ -13,6 +14,7 @@ static frame_id make_frame(struct profile *profile, enum frame_kind kind, const 
                            const char *file)
 {
     struct frame_info info = {.kind = kind,
+                              .line = strcmp(name, "compute") ? 0 : 9,
                               .name = profile_string(profile, name),
                               .file = profile_string(profile, file),
                               .short_file = profile_string(profile, "short")};
@@ -24,6 +26,13 @@ static stack_id push(struct profile *profile, stack_id parent, enum frame_kind k
                      const char *name, const char *file)
 {
     return profile_stack(profile, parent, make_frame(profile, kind, name, file));
+}
+
+static void add_process(struct profile *profile, const char *command)
+{
+    uint32_t process = profile_add_process(profile, 7);
+
+    profile->processes.items[process].command = profile_string(profile, command);
 }
 
 static uint32_t add_thread(struct profile *profile, const char *name)
@@ -41,6 +50,8 @@ static void add_sample(struct profile *profile, uint32_t thread, stack_id stack,
     struct sample sample = {
         .time = number, .weight = number, .thread = thread, .stack = stack, .end = (uint8_t)end};
 
+    sample.state = number == 3 ? STATE_GIL : STATE_RUNNING;
+    sample.flags = number == 2 ? SAMPLE_COLLECTS : 0;
     profile_add_sample(profile, &sample);
 }
 
@@ -57,7 +68,7 @@ static void fill(struct profile *profile)
     stack_id main_stack, root;
 
     profile_init(profile);
-    profile_add_process(profile, 7, "read main");
+    add_process(profile, "read main");
     one = add_thread(profile, "worker-1");
     two = add_thread(profile, "worker-2");
     three = add_thread(profile, "Gr\xc3\xb6\xc3\x9f"
@@ -84,25 +95,46 @@ static void add_rule(struct filter *filter, const char *rule)
     tap_ok(filter_add(filter, effect, rule + 1, &why) == ERR_OK, "%s %s", rule, why.message);
 }
 
+static void show(struct view *view, const struct profile *profile, const struct filter *filter)
+{
+    struct view_options options = {.filter = filter};
+
+    view_init(view, profile, &options);
+    view_update(view);
+}
+
+static size_t count_kept(const struct profile *profile, const struct filter *filter)
+{
+    struct view view;
+    size_t count;
+
+    show(&view, profile, filter);
+    count = view.samples.length;
+    view_deinit(&view);
+    return count;
+}
+
 static void is_kept(const char *rules[], const char *wanted)
 {
     cleanup(filter_deinit) struct filter filter = FILTER_INIT;
     cleanup(profile_deinit) struct profile profile;
     cleanup(strbuf_deinit) struct strbuf kept = STRBUF_INIT;
     uint64_t ends[STACK_ENDS] = {0};
+    struct view view;
 
     fill(&profile);
     for (size_t i = 0; i < RULES_MAX && rules[i]; i++)
         add_rule(&filter, rules[i]);
-    filter_apply(&filter, &profile);
-    vec_each (sample, &profile.samples) {
+    show(&view, &profile, &filter);
+    vec_each (sample, &view.samples) {
         strbuf_addf(&kept, "%d", (int)sample->weight);
         ends[sample->end]++;
     }
-    tap_is_str(kept.text, wanted, "the samples that stay, in their order");
-    tap_is_num((long long)profile.left_out, 5 - (long long)profile.samples.length,
+    tap_is_str(kept.length ? kept.text : "", wanted, "the samples that stay, in their order");
+    tap_is_num((long long)view.left_out, 5 - (long long)view.samples.length,
                "the others are counted");
-    tap_ok(!memcmp(ends, profile.ends, sizeof(ends)), "the ends are those of what stays");
+    tap_ok(!memcmp(ends, view.ends, sizeof(ends)), "the ends are those of what stays");
+    view_deinit(&view);
 }
 
 #define KEEPS(wanted, ...) is_kept((const char *[RULES_MAX + 1]){__VA_ARGS__}, wanted)
@@ -131,6 +163,20 @@ static void test_several(void)
     KEEPS("1", "+thread=1", "-function=<GC>");
     KEEPS("3", "+function=main", "-function=read", "-thread=worker");
     KEEPS("4", "-module=app", "-thread=1");
+}
+
+/* Sample 2 is at short:9 and collects garbage; 3 waits for the GIL; all are of process 7. */
+static void test_more_subjects(void)
+{
+    KEEPS("12345", "+process=^7$");
+    KEEPS("12345", "+process=read main");
+    KEEPS("", "-process=main");
+    KEEPS("2", "+line=^/lib/libm.so.6:9$");
+    KEEPS("2", "+line=^short:9$");
+    KEEPS("3", "+state=waiting for the GIL");
+    KEEPS("1245", "+state=^running$");
+    KEEPS("2", "+state=garbage");
+    KEEPS("134", "-state=garbage", "-function=<GC>");
 }
 
 static void test_markers(void)
@@ -164,12 +210,11 @@ static void test_odd_bytes(void)
     cleanup(profile_deinit) struct profile profile;
 
     profile_init(&profile);
-    profile_add_process(&profile, 7, "");
+    add_process(&profile, "");
     add_sample(&profile, add_thread(&profile, "a\xff\xc3z"), STACK_EMPTY, 1, END_ROOT);
     add_rule(&filter, "+thread=z$");
     add_rule(&filter, "+thread=^b");
-    filter_apply(&filter, &profile);
-    tap_is_num((long long)profile.samples.length, 1, "a name with odd bytes");
+    tap_is_num((long long)count_kept(&profile, &filter), 1, "a name with odd bytes");
 }
 
 static void test_deep(void)
@@ -180,18 +225,16 @@ static void test_deep(void)
     uint32_t thread;
 
     profile_init(&profile);
-    profile_add_process(&profile, 7, "");
+    add_process(&profile, "");
     thread = add_thread(&profile, "deep");
     stack = push(&profile, stack, FRAME_PYTHON, "root", "/srv/app.py");
     for (int i = 0; i < 100000; i++)
         stack = push(&profile, stack, FRAME_PYTHON, "f", "/srv/app.py");
     add_sample(&profile, thread, stack, 1, END_ROOT);
     add_rule(&filter, "+function=^root$");
-    filter_apply(&filter, &profile);
-    tap_is_num((long long)profile.samples.length, 1, "the root of 100,000 frames");
+    tap_is_num((long long)count_kept(&profile, &filter), 1, "the root of 100,000 frames");
     add_rule(&filter, "-function=^f$");
-    filter_apply(&filter, &profile);
-    tap_is_num((long long)profile.left_out, 1, "a second filter");
+    tap_is_num((long long)count_kept(&profile, &filter), 0, "a second rule");
 }
 
 static void is_refused(const char *text, const char *part)
@@ -207,7 +250,7 @@ static void is_refused(const char *text, const char *part)
 
 static void test_refusals(void)
 {
-    is_refused("read", "thread, module or function as WHAT, such as function=^read, not 'read'");
+    is_refused("read", "module, function or line as WHAT, such as function=^read, not 'read'");
     is_refused("", "not ''");
     is_refused("=x", "not '=x'");
     is_refused("func=x", "not 'func=x'");
@@ -223,6 +266,7 @@ int main(void)
 {
     test_subjects();
     test_several();
+    test_more_subjects();
     test_markers();
     test_empty_texts();
     test_letters();

@@ -126,7 +126,7 @@ static void test_edges(void)
 }
 
 /* An interpreter built with tail calls: the anchor lies in the loop's frame (n2), the piece of it
- * that runs the opcode (n1) is another frame, which symbolize.h takes away. */
+ * that runs the opcode (n1) is another frame, which naming/namer.h hides. */
 static void test_tail_calls(void)
 {
     struct both both = {0};

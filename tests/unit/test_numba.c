@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Numba's symbols, taken from Numba 0.68; live/test_numba.py has Numba read them. */
 
-#include "../../src/sampler/jitnames.h"
-#include "pspy/elf/numba.h"
+#include "../../src/naming/jitnames.h"
+#include "pspy/naming/numba.h"
 #include "unit/tap.h"
 
 #define TAGS "B3v10B42c8tJTIeFIjxB2IKSgI4CrvQClcaMQ5hEEUSJJgA_3d"

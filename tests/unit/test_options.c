@@ -294,7 +294,9 @@ static void test_commands(void)
     const struct command *found = NULL;
 
     tap_ok(!command_find("record", &found, &why) && found == &cmd_record, "record");
-    tap_ok(!command_find("r", &found, &why) && found == &cmd_record, "r");
+    tap_ok(!command_find("rep", &found, &why) && found == &cmd_report, "rep");
+    tap_ok(command_find("re", &found, &why) && strstr(why.message, "may be record or report"),
+           "two commands begin so");
     tap_ok(!command_find("rec", &found, &why) && found == &cmd_record, "rec");
     tap_ok(!command_find("man", &found, &why) && found == &cmd_man, "a hidden command by its name");
     tap_ok(command_find("ma", &found, &why), "not by a prefix");
@@ -326,8 +328,8 @@ static void test_record_defaults(void)
            "rate 100, no end");
     tap_ok(!parse_record("record -h -p x") && record.help, "--help before any check");
     tap_ok(!parse_record("record -gitnF --full-filenames --as-root --kill -d1 a") && record.gil &&
-               record.idle && record.threads && record.native && record.function &&
-               record.full_filenames && record.as_root && record.kill,
+               record.idle && record.view.threads && record.view.native && record.view.function &&
+               record.view.full_filenames && record.as_root && record.kill,
            "the flags");
 }
 
@@ -350,16 +352,20 @@ static void test_record_conflicts(void)
     is_conflict("record --ranks 0 -p 1", "leave --ranks out");
     is_conflict("record --flame -f raw a", "-f flamegraph");
     is_conflict("record --flame -o x.json a", "-f flamegraph");
+    is_conflict("record -f raw -o a.txt -o b.txt a", "-f raw is for one -o, and there are 2");
+    is_conflict("record -o a.pspy.gz a", "compressed already");
+    is_conflict("record --python-only --native-only a", "leave one of them out");
+    is_conflict("record --from 2 --to 1 a", "give --to more seconds");
 }
 
 static void test_record_filter(void)
 {
-    tap_ok(!parse_record("record --include thread=a a") && record.filter.rules.length == 1,
+    tap_ok(!parse_record("record --include thread=a a") && record.view.filter.rules.length == 1,
            "--include");
     tap_ok(!parse_record("record --include thread=a --exclude module=. --include function=b a") &&
-               record.filter.rules.length == 3,
+               record.view.filter.rules.length == 3,
            "--include and --exclude, several times");
-    tap_ok(!parse_record("record a") && record.filter.rules.length == 0, "no filter");
+    tap_ok(!parse_record("record a") && record.view.filter.rules.length == 0, "no filter");
     is_conflict("record --include thread=a --include b=c a", "not 'b=c'");
     is_conflict("record --exclude thread=a( a", "--exclude needs an extended regular expression");
 }
@@ -368,8 +374,10 @@ static void is_format(const char *line, const char *format, bool gzip, bool is_g
 {
     bool parsed = parse_record(line) == ERR_OK;
 
-    tap_ok(parsed && record.gzip == gzip && record.format_is_guess == is_guess, "'%s'", line);
-    is_text(parsed ? record.format->name : NULL, format, "'%s' is %s", line, format);
+    const struct output_request *output = parsed ? &record.outputs.items[0] : NULL;
+
+    tap_ok(parsed && output->gzip == gzip && output->format_is_guess == is_guess, "'%s'", line);
+    is_text(parsed ? output->format->name : NULL, format, "'%s' is %s", line, format);
 }
 
 static void test_record_formats(void)
@@ -384,16 +392,18 @@ static void test_record_formats(void)
     is_format("record -o a.dat a", "flamegraph", false, true);
     is_format("record -o a a", "flamegraph", false, true);
     is_format("record -o a.gz a", "flamegraph", true, true);
+    is_format("record -o a.pspy a", "pspy", false, false);
+    is_format("record -o a.md a", "report", false, false);
     is_format("record -f Raw -o a.svg a", "raw", false, false);
     is_format("record -f chrometrace -o a.json.gz a", "chrometrace", true, false);
 }
 
 static void is_output(const char *line, const char *wanted)
 {
-    cleanup(cleanup_free) char *name = NULL;
+    const char *name = NULL;
 
-    if (!parse_record(line))
-        record_options_output_name(&record, 77, 86400, &name, &why);
+    if (!parse_record(line) && !record_options_name_outputs(&record, 77, 86400, &why))
+        name = record.outputs.items[0].path;
     is_text(name, wanted, "'%s' writes %s", line, wanted);
 }
 

@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../src/sampler/paths.h"
 #include "pspy/base/cleanup.h"
 #include "pspy/base/strbuf.h"
 #include "pspy/base/xmalloc.h"
+#include "pspy/profile/paths.h"
 #include "unit/tap.h"
 
 static char folder[] = "/tmp/test_paths.XXXXXX";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* profile.h and query.h: interning, labels, the merged call tree, totals. */
+/* profile.h and query.h: interning, the merged call tree, totals. */
 #include <stdlib.h>
 
 #include "pspy/profile/query.h"
@@ -39,15 +39,6 @@ static void sample(struct profile *profile, uint32_t thread, stack_id stack, uin
     profile_add_sample(profile, &one);
 }
 
-static void is_label(const struct profile *profile, frame_id frame, const char *wanted)
-{
-    struct strbuf label = STRBUF_INIT;
-
-    profile_label(profile, frame, &label);
-    tap_is_str(label.text, wanted, "label");
-    strbuf_deinit(&label);
-}
-
 /* ---- interning ---------------------------------------------------------------------------------
  */
 
@@ -85,7 +76,7 @@ static void test_frames(void)
     struct profile profile;
     struct native_ref ref = {.module = 3, .is_return = true, .offset = 0x1234};
     struct frame_info info;
-    frame_id native;
+    frame_id native, names[2];
 
     profile_init(&profile);
     tap_is_num(make_frame(&profile, "f", 1).v, make_frame(&profile, "f", 1).v, "frames are unique");
@@ -102,25 +93,14 @@ static void test_frames(void)
            "a Python frame has no address");
     tap_is_num((long long)profile_frame_ref(&profile, native)->offset, 0x1234,
                "an address is kept");
-    is_label(&profile, native, "0x1234");
+    tap_ok(profile_frame_names(&profile, native) == NULL, "an address has no name at first");
     info = make_info(&profile, FRAME_NATIVE, "f", "/lib/libf.so", 0);
-    profile_frame_resolve(&profile, native, &info);
-    is_label(&profile, native, "f (libf.so)");
-    tap_ok(profile_frame(&profile, &info).v != native.v,
-           "a resolved frame is not mistaken for an interned one");
-    profile_deinit(&profile);
-}
-
-static void test_labels(void)
-{
-    struct profile profile;
-    struct frame_info info;
-
-    profile_init(&profile);
-    is_label(&profile, make_frame(&profile, "f", 7), "f (app.py:7)");
-    is_label(&profile, make_frame(&profile, "f", 0), "f (app.py)");
-    info = make_info(&profile, FRAME_MARKER, "thread (7): main", "", 0);
-    is_label(&profile, profile_frame(&profile, &info), "thread (7): main");
+    names[0] = profile_frame(&profile, &info);
+    names[1] = make_frame(&profile, "inlined", 3);
+    profile_name_frame(&profile, native, names, 2);
+    tap_is_num(profile_frame_names(&profile, native)->count, 2, "a name, and what is inlined");
+    profile_name_frame(&profile, native, names, 1);
+    tap_is_num(profile_frame_names(&profile, native)->count, 1, "the last names hold");
     profile_deinit(&profile);
 }
 
@@ -142,25 +122,37 @@ static void test_stacks(void)
 /* ---- the call tree -----------------------------------------------------------------------------
  */
 
+/* All that there is. */
+static void show(struct view *view, const struct profile *profile)
+{
+    struct view_options all = {.native_all = true};
+
+    view_init(view, profile, &all);
+    view_update(view);
+}
+
 /* "depth label self/total ms" a node, as a text to compare. */
 static void print_tree(const struct profile *profile, enum call_group group, struct strbuf *text)
 {
     struct call_tree tree;
+    struct view view;
 
+    show(&view, profile);
     call_tree_init(&tree);
-    call_tree_build(&tree, profile, group);
+    call_tree_build(&tree, &view, group);
     vec_each (node, &tree.nodes)
         strbuf_addf(text, "%u %s %llu/%llu %llums >%u\n", node->depth, call_tree_label(&tree, node),
                     (unsigned long long)node->self_samples, (unsigned long long)node->total_samples,
                     (unsigned long long)node->total_ns / 1000000, node->end);
     call_tree_deinit(&tree);
+    view_deinit(&view);
 }
 
 /* a>b twice through different lines of a, a>c, and d; `turned` interns all of it the other way
  * round. */
 static void fill_tree(struct profile *profile, bool turned)
 {
-    uint32_t thread = profile_add_thread(profile, profile_add_process(profile, 1, "x"), 1);
+    uint32_t thread = profile_add_thread(profile, profile_add_process(profile, 1), 1);
 
     if (turned)
         for (int name = 'z'; name >= 'a'; name--)
@@ -218,13 +210,15 @@ static void test_alike_native(void)
     uint32_t thread;
 
     profile_init(&profile);
-    thread = profile_add_thread(&profile, profile_add_process(&profile, 1, "x"), 1);
+    thread = profile_add_thread(&profile, profile_add_process(&profile, 1), 1);
     for (uint64_t offset = 16; offset <= 32; offset += 16) {
         struct native_ref ref = {.module = 0, .offset = offset};
         struct frame_info info = make_info(&profile, FRAME_NATIVE, "f", "/lib/libf.so", 0);
         frame_id frame = profile_frame_native(&profile, &ref);
 
-        profile_frame_resolve(&profile, frame, &info);
+        frame_id name = profile_frame(&profile, &info);
+
+        profile_name_frame(&profile, frame, &name, 1);
         sample(&profile, thread, profile_stack(&profile, STACK_EMPTY, frame), 0, 1000000);
     }
     print_tree(&profile, GROUP_LABEL, &text);
@@ -238,19 +232,22 @@ static void test_deep(void)
 {
     struct profile profile;
     struct call_tree tree;
+    struct view view;
     stack_id stack = STACK_EMPTY;
     uint32_t thread;
 
     profile_init(&profile);
-    thread = profile_add_thread(&profile, profile_add_process(&profile, 1, "x"), 1);
+    thread = profile_add_thread(&profile, profile_add_process(&profile, 1), 1);
     for (int i = 0; i < 100000; i++)
         stack = push(&profile, stack, "f", 1);
     sample(&profile, thread, stack, 0, 1);
+    show(&view, &profile);
     call_tree_init(&tree);
-    call_tree_build(&tree, &profile, GROUP_LABEL);
+    call_tree_build(&tree, &view, GROUP_LABEL);
     tap_is_num((long long)tree.nodes.length, 100001, "100,000 frames deep");
     tap_is_num((long long)tree.nodes.items[100000].self_samples, 1, "the leaf has the sample");
     call_tree_deinit(&tree);
+    view_deinit(&view);
     profile_deinit(&profile);
 }
 
@@ -261,24 +258,27 @@ static void test_hottest(void)
 {
     struct profile profile;
     function_totals totals = VEC_INIT;
+    struct view view;
     stack_id a;
     uint32_t thread;
 
     profile_init(&profile);
-    thread = profile_add_thread(&profile, profile_add_process(&profile, 1, "x"), 1);
+    thread = profile_add_thread(&profile, profile_add_process(&profile, 1), 1);
     a = push(&profile, STACK_EMPTY, "a", 1);
     sample(&profile, thread, push(&profile, push(&profile, a, "b", 1), "a", 2), 0, 5);
     sample(&profile, thread, push(&profile, a, "b", 9), 0, 5);
     sample(&profile, thread, push(&profile, a, "a", 3), 0, 5);
-    profile_hottest(&profile, &totals);
+    show(&view, &profile);
+    view_hottest(&view, &totals);
     tap_is_num((long long)totals.length, 2, "functions, not lines");
-    tap_is_str(profile_text(&profile, profile_frame_info(&profile, totals.items[0].frame)->name),
-               "a", "most self samples first");
+    tap_is_str(view_text(&view, view_frame(&view, totals.items[0].frame)->name), "a",
+               "most self samples first");
     tap_is_num((long long)totals.items[0].self_samples, 2, "self samples");
     tap_is_num((long long)totals.items[0].total_samples, 3, "a recursion counts once a sample");
     tap_is_num((long long)totals.items[0].total_ns, 15, "and its time once");
     tap_is_num((long long)totals.items[1].total_samples, 2, "samples of a callee");
     vec_deinit(&totals);
+    view_deinit(&view);
     profile_deinit(&profile);
 }
 
@@ -287,22 +287,25 @@ static void test_threads(void)
     struct profile profile;
     struct thread_total totals[3];
     struct sample_index index;
+    struct view view;
 
     profile_init(&profile);
-    profile_add_process(&profile, 1, "x");
+    profile_add_process(&profile, 1);
     for (int tid = 1; tid <= 3; tid++)
         profile_add_thread(&profile, 0, tid);
     for (uint32_t i = 0; i < 5; i++)
         sample(&profile, i % 2 * 2, STACK_EMPTY, i, 2);
-    profile_thread_totals(&profile, totals);
+    show(&view, &profile);
+    view_thread_totals(&view, totals);
     tap_ok(totals[0].samples == 3 && totals[1].samples == 0 && totals[2].samples == 2, "samples");
     tap_ok(totals[0].ns == 6 && totals[2].ns == 4, "time");
-    sample_index_init(&index, &profile);
+    sample_index_init(&index, &view);
     tap_ok(index.first[0] == 0 && index.first[1] == 3 && index.first[2] == 3 && index.first[3] == 5,
            "each thread's part of the index");
     tap_ok(index.order[0] == 0 && index.order[2] == 4 && index.order[3] == 1,
            "each part in the order of time");
     sample_index_deinit(&index);
+    view_deinit(&view);
     profile_deinit(&profile);
 }
 
@@ -318,7 +321,6 @@ int main(void)
 {
     test_strings();
     test_frames();
-    test_labels();
     test_stacks();
     test_tree();
     test_alike_native();

@@ -95,8 +95,8 @@ static void test_changes(void)
     size_t wrong = 0;
 
     profile_init(&profile);
-    stays = profile_add_thread(&profile, profile_add_process(&profile, 1, "stays"), 1);
-    goes = profile_add_thread(&profile, profile_add_process(&profile, 2, "goes"), 2);
+    stays = profile_add_thread(&profile, profile_add_process(&profile, 1), 1);
+    goes = profile_add_thread(&profile, profile_add_process(&profile, 2), 2);
     for (size_t i = 0; i < 400000; i++)
         profile_add_sample(&profile, &(struct sample){.time = i, .thread = i % 4 ? stays : goes});
     tap_ok(profile.samples.filed > 0, "a part is in the file");
@@ -166,34 +166,10 @@ static void test_full_disk(void)
     samples_deinit(&samples);
 }
 
-/* As a snapshot does: the forked process rewrites all samples. */
-static void test_detached(void)
-{
-    struct samples samples;
-    int status = -1;
-    pid_t child;
-
-    samples_init(&samples);
-    add(&samples, 9 * MB);
-    child = fork();
-    if (child == 0) {
-        bool was_right = samples_detach(&samples) && count_wrong(&samples) == 0;
-
-        vec_each (sample, &samples)
-            sample->stack = STACK_EMPTY;
-        _exit(was_right ? 0 : 1);
-    }
-    waitpid(child, &status, 0);
-    tap_is_num(status, 0, "a forked process has the same samples");
-    check(&samples, 9 * MB, "and what it makes of them is its own");
-    samples_deinit(&samples);
-}
-
 int main(void)
 {
     unsetenv("TMPDIR");
     test_growth();
-    test_detached();
     test_changes();
     test_no_folder();
     test_file_limit();

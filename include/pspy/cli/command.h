@@ -26,6 +26,7 @@ enum operand_kind {
     OPERAND_PROGRAM, /* a program to run and its arguments: ends the options */
     OPERAND_CHOICE,  /* one word of `operand_choices` */
     OPERAND_COMMAND, /* the name of one of pspy's commands */
+    OPERAND_FILES,   /* recordings to read */
 };
 
 struct command {
@@ -48,6 +49,10 @@ extern const struct command program;
 extern const struct command *const commands[];
 
 extern const struct command cmd_record;
+extern const struct command cmd_convert;
+extern const struct command cmd_report;
+extern const struct command cmd_merge;
+extern const struct command cmd_diff;
 extern const struct command cmd_completions;
 extern const struct command cmd_help;
 extern const struct command cmd_man;

@@ -35,6 +35,7 @@ enum option_kind {
     OPTION_KIND_STRING,   /* const char *, borrowed from argv */
     OPTION_KIND_FILE,     /* the same; the shells complete file names */
     OPTION_KIND_LIST,     /* option_list: adds such a text each time; the caller frees it */
+    OPTION_KIND_FILES,    /* the same; the shells complete file names */
     OPTION_KIND_INTEGER,  /* int64_t from `min` to `max` */
     OPTION_KIND_NUMBER,   /* double above 0, from `min` to `max`: a rate, 0.5 or 100 */
     OPTION_KIND_DURATION, /* uint64_t in ns, from seconds such as 1.5, or DURATION_UNLIMITED */
@@ -73,6 +74,7 @@ struct option_spec {
 #define OPTION_STRING(type, member)   OPTION_ROW(STRING, type, member, const char *)
 #define OPTION_FILE(type, member)     OPTION_ROW(FILE, type, member, const char *)
 #define OPTION_LIST(type, member)     OPTION_ROW(LIST, type, member, option_list)
+#define OPTION_FILES(type, member)    OPTION_ROW(FILES, type, member, option_list)
 #define OPTION_INTEGER(type, member)  OPTION_ROW(INTEGER, type, member, int64_t)
 #define OPTION_NUMBER(type, member)   OPTION_ROW(NUMBER, type, member, double)
 #define OPTION_DURATION(type, member) OPTION_ROW(DURATION, type, member, uint64_t)
@@ -106,6 +108,9 @@ struct operands {
  */
 enum err options_parse(const struct option_syntax *syntax, int argc, char **argv, void *values,
                        struct operands *ret, struct error *why);
+
+/* Whether the value is a file's name, or one of several. */
+bool option_takes_file(const struct option_spec *spec);
 
 /* The row of `choices` with that name in any case, or NULL. */
 const struct choice *choice_find(const struct choice *choices, const char *name);

@@ -8,38 +8,26 @@
 #include "pspy/base/strbuf.h"
 #include "pspy/cli/command.h"
 #include "pspy/cli/options.h"
-#include "pspy/output/format.h"
-#include "pspy/profile/filter.h"
+#include "pspy/cli/outputs.h"
+#include "pspy/cli/view_choices.h"
 
 struct record_options {
-    bool help;          /* --help was asked for: nothing below was checked */
-    pid_t pid;          /* 0: start `program` */
-    char **program;     /* NULL-terminated argv, borrowed; NULL with a pid */
-    const char *output; /* a template; "-": stdout; NULL: record_options_output_name makes one */
-    const char *ranks;  /* what --ranks said, or NULL */
-    bool left_out;      /* this process's rank is not among them: the program runs alone */
+    bool help;                /* --help was asked for: nothing below was checked */
+    pid_t pid;                /* 0: start `program` */
+    char **program;           /* NULL-terminated argv, borrowed; NULL with a pid */
+    option_list output_texts; /* templates; "-": stdout */
+    const char *ranks;        /* what --ranks said, or NULL */
+    bool left_out;            /* this process's rank is not among them: the program runs alone */
     const struct choice *format_choice; /* what -f said, or NULL */
-    const struct output_format *format; /* never NULL */
-    bool format_is_guess;               /* neither -f nor the file's name said one */
-    bool gzip;                          /* the file's name ends with .gz */
+    output_requests outputs;            /* at least one; without paths yet */
     double rate;                        /* samples a second */
     uint64_t delay_start;               /* ns of wall-clock time before sampling begins */
     uint64_t duration;                  /* ns of wall-clock time, or DURATION_UNLIMITED */
     double max_overhead;                /* percent of a CPU; 0: no limit */
-    int64_t max_depth;                  /* frames */
-    option_list include, exclude;       /* what --include and --exclude said */
-    struct filter filter;               /* the same, compiled */
+    struct view_choices view;
     bool subprocesses;
-    bool native;
-    bool native_all; /* `native` is set, too */
-    bool threads;
     bool idle;
     bool gil;
-    bool function;
-    bool nolineno;
-    bool columns;
-    bool states;
-    bool full_filenames;
     bool nonblocking;
     bool flame;
     bool kill;
@@ -54,13 +42,13 @@ enum err record_options_parse(int argc, char **argv, struct record_options *ret,
 void record_options_deinit(struct record_options *options);
 
 /*
- * The file to write: -o's, its template filled in for a program or process with this pid, or
- * <program or pid>-<local time>.<extension>, with the MPI rank before it where there is one. The
- * caller frees it. No error that record_options_parse would not have found.
+ * Sets the path of each output: its template filled in for a program or process with this pid, or
+ * <program or pid>-<local time>.<extension>, with the MPI rank before it where there is one. An
+ * error that record_options_parse would not have found: two outputs are one file.
  */
-enum err record_options_output_name(const struct record_options *options, pid_t pid, time_t now,
-                                    char **ret, struct error *why);
-/* Appends a sentence when format_is_guess, else nothing; no newline. */
+enum err record_options_name_outputs(struct record_options *options, pid_t pid, time_t now,
+                                     struct error *why);
+/* Appends a sentence where a format is a guess, else nothing; no newline. */
 void record_options_notice(const struct record_options *options, struct strbuf *out);
 /* The same when other MPI ranks write the same file. */
 void record_options_notice_ranks(const struct record_options *options, struct strbuf *out);

@@ -4,6 +4,9 @@
 #define PSPY_ELF_DEBUGFILE_H
 
 #include <libelf.h>
+#include <stdbool.h>
+
+#include "pspy/base/strbuf.h"
 
 /*
  * Opens the regular file `path` as seen from the root directory `root_fd` (-1: our own root):
@@ -11,6 +14,9 @@
  * errno.
  */
 int rooted_open(int root_fd, const char *path);
+
+/* Appends the file's build-id in hexadecimal digits. False: it has none. */
+bool debugfile_build_id(Elf *elf, struct strbuf *ret);
 
 /*
  * Looks for the debug file of `elf`, which lies at `path`: by build-id under

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "pspy/base/error.h"
+#include "pspy/base/strbuf.h"
 
 struct cfi;
 struct image;
@@ -44,6 +45,8 @@ const char *image_name(const struct image *image);
 bool image_is_64_bit(const struct image *image);
 /* EM_X86_64 and so on. */
 unsigned image_machine(const struct image *image);
+/* Appends the build-id in hexadecimal digits. False: there is none. */
+bool image_build_id(const struct image *image, struct strbuf *ret);
 
 /* Copies bytes of a loaded read-only segment from the file: code, constants, unwind tables. False
  * where the file does not hold them all, or the process may have changed them. */

@@ -8,7 +8,7 @@
 
 #include "pspy/base/error.h"
 #include "pspy/output/sink.h"
-#include "pspy/profile/profile.h"
+#include "pspy/profile/view.h"
 
 /* All zero are the defaults. */
 struct output_options {
@@ -21,8 +21,9 @@ struct output_format {
     const char *suffix; /* of a default file name, without the first dot: "speedscope.json" */
     const char *what;   /* completes "Wrote ...": "flame graph" */
     const char *hint;   /* how to look at it: a sentence without the file's name */
-    /* Returns ERR_OK also when the sink failed: sink_commit says so. */
-    enum err (*write)(const struct profile *profile, const struct output_options *options,
+    /* NULL: it holds the profile itself (profile/recording.h), which is written as it grows.
+     * Returns ERR_OK also when the sink failed: sink_commit says so. */
+    enum err (*write)(const struct view *view, const struct output_options *options,
                       struct sink *sink, struct error *why);
 };
 

@@ -27,6 +27,10 @@ enum err sink_open(const char *path, bool gzip, struct sink **ret, struct error 
 /* Flushes and renames. Frees the sink in any case; on failure nothing is left under the path,
  * except that a file which only could not be renamed stays, and `why` says where. */
 enum err sink_commit(struct sink *sink, struct error *why);
+/* Renames now: the file is seen growing, and stays whatever happens. */
+enum err sink_appear(struct sink *sink, struct error *why);
+/* Hands over what is buffered; for files without gzip. */
+void sink_flush(struct sink *sink);
 /* Removes the temporary file and frees the sink. Takes NULL. */
 void sink_abort(struct sink *sink);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a finished profile says: its call tree, its hottest functions, its threads' shares. Results
+ * What a view of a profile says: its call tree, its hottest functions, its threads' shares. Results
  * are the same for the same samples in whatever order frames were interned. No walk recurses:
  * stacks can be 100,000 frames deep.
  */
@@ -12,7 +12,7 @@
 
 #include "pspy/base/strbuf.h"
 #include "pspy/base/vec.h"
-#include "pspy/profile/profile.h"
+#include "pspy/profile/view.h"
 
 /* Which frames count as the same. */
 enum call_group {
@@ -52,8 +52,8 @@ struct call_tree {
 void call_tree_init(struct call_tree *tree);
 void call_tree_deinit(struct call_tree *tree);
 /* Fills a tree that call_tree_init made. */
-void call_tree_build(struct call_tree *tree, const struct profile *profile, enum call_group group);
-/* GROUP_LABEL: as profile_label; GROUP_FUNCTION: "name (short file)". Valid until deinit. */
+void call_tree_build(struct call_tree *tree, const struct view *view, enum call_group group);
+/* GROUP_LABEL: as view_label; GROUP_FUNCTION: "name (short file)". Valid until deinit. */
 const char *call_tree_label(const struct call_tree *tree, const struct call_node *node);
 enum frame_kind call_tree_kind(const struct call_tree *tree, const struct call_node *node);
 
@@ -70,15 +70,15 @@ struct function_total {
 typedef VEC(struct function_total) function_totals;
 
 /* Appends all functions that are code (no markers), most self samples first. */
-void profile_hottest(const struct profile *profile, function_totals *ret);
+void view_hottest(const struct view *view, function_totals *ret);
 
 struct thread_total {
     uint64_t samples;
     uint64_t ns;
 };
 
-/* Fills ret[0 .. profile->threads.length - 1]. */
-void profile_thread_totals(const struct profile *profile, struct thread_total *ret);
+/* Fills ret[0 .. view->profile->threads.length - 1]. */
+void view_thread_totals(const struct view *view, struct thread_total *ret);
 
 /* The samples of each thread: sample_index.order[first[t] .. first[t + 1] - 1] are indices in
  * profile->samples, in the order of time. */
@@ -87,7 +87,7 @@ struct sample_index {
     uint32_t *first;
 };
 
-void sample_index_init(struct sample_index *index, const struct profile *profile);
+void sample_index_init(struct sample_index *index, const struct view *view);
 void sample_index_deinit(struct sample_index *index);
 
 #endif

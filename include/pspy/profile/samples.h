@@ -26,8 +26,4 @@ void samples_deinit(struct samples *samples);
 /* Ends the program when memory is exhausted. */
 void samples_push(struct samples *samples, const struct sample *sample);
 
-/* In a process that was forked: what it changes in the samples is its own from now on. False: out
- * of memory. */
-bool samples_detach(struct samples *samples);
-
 #endif

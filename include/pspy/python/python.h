@@ -16,8 +16,8 @@
 #include "pspy/python/layout.h"
 #include "pspy/python/lines.h"
 #include "pspy/target/module.h"
+#include "pspy/target/pages.h"
 #include "pspy/target/target.h"
-#include "pspy/target/view.h"
 
 /* A Python thread state. A thread has one for each interpreter that it has run. */
 struct python_thread {
@@ -148,7 +148,7 @@ void python_stack_deinit(struct python_stack *stack);
 
 /* What is kept of a thread from sample to sample: where its frames lie. */
 struct python_view {
-    struct view memory;
+    struct pages memory;
     /* With layout.has_cframe: the innermost eval call's cframe as of last time, and its caller's.
      */
     uint64_t cframe, outer_cframe;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sampling a process, and its descendants: when to look, at which threads, and what to put into the
- * profile.
+ * profile. Facts only: nothing here decides how they are shown.
+ *
+ * Between two calls no thread is stopped, and nothing is sampled: ticks that come due meanwhile are
+ * counted as missed.
  */
 #ifndef PSPY_SAMPLER_SAMPLER_H
 #define PSPY_SAMPLER_SAMPLER_H
@@ -9,9 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pspy/base/error.h"
 #include "pspy/profile/profile.h"
+#include "pspy/python/ufuncs.h"
 #include "pspy/target/live.h"
+#include "pspy/target/module.h"
 #include "pspy/target/ptrace.h"
 
 #define SAMPLER_FOREVER UINT64_MAX
@@ -22,65 +26,68 @@ struct sampler_options {
     uint64_t duration;   /* ns of wall-clock time from then on; SAMPLER_FOREVER */
     double max_overhead; /* percent of one CPU that pspy may use, by a lower rate; 0: no limit */
     bool native;         /* merge native frames into Python stacks */
-    bool native_all;     /* the interpreter's own functions too */
     bool idle;           /* threads that are not on a CPU as well */
     bool gil;            /* only the thread that holds the GIL */
-    bool threads;        /* a root frame for each thread */
     bool nonblocking;    /* never stop a thread */
-    bool function_lines; /* a function's first line instead of the current one */
-    bool no_lines;
-    bool columns;     /* of the instruction within the line */
-    size_t max_depth; /* frames of a stack; the middle of a deeper one is left out */
-    bool full_filenames;
-    bool states;       /* an innermost frame for what a thread waits for or in */
-    bool subprocesses; /* all descendants too, with a root frame for each process */
+    bool subprocesses;   /* all descendants too */
 };
 
-/* How the sampling ended. */
-enum sampler_end {
-    SAMPLER_DURATION, /* the time is up */
-    SAMPLER_EXITED,   /* the process ended */
-    SAMPLER_STOPPED,  /* by a signal */
+/* All pointers are borrowed for the sampler's life. */
+struct sampler_setup {
+    struct sampler_options options;
+    struct target *target;            /* opened */
+    struct waiter *waiter;            /* the child that pspy started, or one without a child */
+    const struct tid_list *strangers; /* children that pspy had before that one */
+    struct profile *profile;          /* filled; its facts too, but for the title */
+    /* Set by signal handlers. */
+    const volatile int *stop;
+    const volatile int *wake; /* the caller wants to do something: SAMPLER_READY; NULL: none */
+    int watch_fd;             /* SAMPLER_READY when it can be read; -1: none */
+};
+
+/* Why sampler_next came back. */
+enum sampler_event {
+    SAMPLER_DEADLINE, /* the time that it was given is up */
+    SAMPLER_READY,    /* *wake is set, or watch_fd can be read */
+    SAMPLER_ENDED,    /* profile.facts.end says why */
 };
 
 /* What a progress line shows. */
 struct sampler_progress {
-    uint64_t elapsed; /* ns */
+    bool has_begun;   /* the delay is over */
+    uint64_t elapsed; /* ns since then */
     uint64_t samples;
     uint64_t ticks;
     uint64_t lost;
 };
 
-typedef void sampler_progress_fn(void *context, const struct sampler_progress *progress);
-/* Writes the profile as it is, the `number`th time; called in a process of its own, which ends
- * then. */
-typedef void sampler_snapshot_fn(void *context, unsigned number);
+struct sampler;
 
-struct sampler_run {
-    struct sampler_options options;
-    struct target *target;            /* opened; borrowed */
-    struct waiter *waiter;            /* the child that pspy started, or one without a child */
-    const struct tid_list *strangers; /* children that pspy had before that one */
-    struct profile *profile;       /* filled; its threads, processes, counters and duration too */
-    const volatile int *stop;      /* set by a signal handler */
-    sampler_progress_fn *progress; /* called about every half second; may be NULL */
-    volatile int *snapshot_wanted; /* likewise; cleared when a snapshot begins */
-    sampler_snapshot_fn *snapshot; /* of this run */
-    void *context;                 /* for both functions */
-    /* Filled by the run. */
-    enum sampler_end end;
-    double lowest_rate;      /* ticks a second, to which max_overhead lowered it; 0: it did not */
-    bool saw_python;         /* a Python interpreter that could be read ran in the process */
-    struct error python_why; /* why a Python that is there cannot be read; code ERR_OK if none */
-    char python_version[16]; /* "3.12.1" */
-    bool python_is_guessed;  /* it is newer than this pspy knows */
-};
+/* Says in the profile's facts what was asked for, who records, and where. sampler_create does so,
+ * too: for a recording that ends before there is something to sample. */
+void sampler_note_options(struct profile *profile, const struct sampler_options *options);
 
-/*
- * Samples until the duration is over, all processes ended or *stop is set, then names all frames.
- * They run on undisturbed afterwards. Errors are counted in the profile, never returned.
- */
-void sampler_run(struct sampler_run *run);
+/* SIGCHLD must be blocked. The recording starts now, or when the delay is over. */
+struct sampler *sampler_create(const struct sampler_setup *setup);
+/* Takes NULL. Also finishes what was not. */
+void sampler_destroy(struct sampler *sampler);
+
+/* Samples until there is an event, at most until `deadline` (ns of clock_now). Errors are counted
+ * in the profile, never returned. */
+enum sampler_event sampler_next(struct sampler *sampler, uint64_t deadline);
+
+/* Brings up to date what the profile says of threads' times and names, modules and the duration:
+ * before it is shown or written while sampling goes on. */
+void sampler_tell(struct sampler *sampler);
+void sampler_progress(const struct sampler *sampler, struct sampler_progress *ret);
+
+/* Ends the sampling: learns the rest, lets go of all processes, which run on undisturbed. All
+ * samples are settled then, and all addresses can be named for good. */
+void sampler_finish(struct sampler *sampler);
+
+/* For naming addresses, as long as the sampler lives: its modules are the profile's. */
+struct module_list *sampler_modules(struct sampler *sampler);
+const struct ufunc_loops *sampler_loops(const struct sampler *sampler);
 
 /* For after the sampling with subprocesses: sends a signal to the program and its descendants,
  * those too whose parent has ended. How many there were. */

@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-/* The names of the kernel's system calls, as this machine's headers have them. */
-#ifndef PSPY_TARGET_SYSCALLS_H
-#define PSPY_TARGET_SYSCALLS_H
-
-/* "read"; NULL if the number has no name. */
-const char *syscall_name(long number);
-
-#endif
