@@ -29,6 +29,9 @@ LOWER = {
     "output": {"base", "elf", "profile"},
     "cli": FILES | {"target", "unwind", "python", "profile", "sampler", "naming", "output"},
 }
+# Only a live process has what these tell. Neither these rooms may know them, nor what they include of target/.
+LIVE = {f"pspy/target/{name}.h" for name in ("access", "launch", "live", "procfs", "ptrace")}
+ANY_TARGET = ("unwind", "python", "machine")
 BANNED = ("strcpy", "strcat", "sprintf", "vsprintf", "strtok", "atoi", "atol", "alloca", "gets")
 VERSION_ROOMS = ("include/pspy/python/layout.h", "src/python/layout.c", "src/python/debugoffsets.c", "src/python/detect.c")
 SPDX = "SPDX-License-Identifier: MIT"
@@ -124,6 +127,19 @@ def include_complaint(path, layer, quote, name):
     return None
 
 
+def live_complaints(files):
+    return [f"{path}:{text.count(chr(10), 0, match.start()) + 1}: {match[2]} is of live processes only"
+            for path, text in files.items() for match in INCLUDE.finditer(text)
+            if match[2] in LIVE and (layer_of(path) in ANY_TARGET or
+                                     (path.startswith("include/pspy/target/") and path.removeprefix("include/") not in LIVE))]
+
+
+def proc_complaints(files):
+    """Those rooms ask the target; none of its files by itself."""
+    return [f"{path}:{text.count(chr(10), 0, match.start()) + 1}: opens a file of /proc" for path, text in files.items()
+            if layer_of(path) in ANY_TARGET for match in re.finditer(r'"/proc/', text)]
+
+
 def banned_complaints(files):
     pattern = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
     complaints = []
@@ -204,6 +220,28 @@ def test_layers():
 ])
 def test_layers_can_fail(path, line):
     assert len(layer_complaints({path: "int x;\n" + line + "\n"})) == 1
+
+
+def test_stored_targets_are_targets():
+    none(live_complaints(sources("src", "include")) + proc_complaints(sources("src", "include")))
+
+
+@pytest.mark.parametrize("path, line", [
+    ("src/unwind/x.c", '#include "pspy/target/live.h"'),
+    ("src/python/x.h", '#include "pspy/target/ptrace.h"'),
+    ("include/pspy/python/x.h", '#include "pspy/target/procfs.h"'),
+    ("include/pspy/target/snapshot.h", '#include "pspy/target/live.h"'),
+    ("src/python/x.c", 'open("/proc/self/maps");'),
+])
+def test_stored_targets_are_targets_can_fail(path, line):
+    files = {path: "int x;\n" + line + "\n"}
+    assert len(live_complaints(files) + proc_complaints(files)) == 1
+
+
+def test_live_targets_may_know_each_other():
+    none(live_complaints({"include/pspy/target/ptrace.h": '#include "pspy/target/live.h"\n',
+                          "src/target/x.c": '#include "pspy/target/procfs.h"\n',
+                          "src/sampler/x.c": '#include "pspy/target/live.h"\n'}))
 
 
 def test_layers_have_no_circle():

@@ -429,8 +429,7 @@ static int run_alone(struct recording *recording)
 int record_run(const struct command *command, int argc, char **argv)
 {
     cleanup(record_options_deinit) struct record_options options = {.help = false};
-    struct recording recording = {
-        .target = {.proc_fd = -1, .stat_fd = -1, .root_fd = -1, .pidfd = -1}};
+    struct recording recording = {.target = TARGET_INIT};
     struct error why = ERROR_INIT;
     int status;
 

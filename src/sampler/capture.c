@@ -26,6 +26,10 @@
 #define LARGEST_STACK_MAPPING (64u << 20)
 #define UNKNOWN_STACK_LIMIT   (256u << 10)
 
+/* What is walked while the thread stands still, and copied where that walk is not enough. */
+#define STOPPED_FRAMES 4096
+#define FURTHER_STACKS 3
+
 struct piece {
     uint64_t start;
     size_t size;
@@ -154,6 +158,37 @@ void capture_walk(struct process *process, struct capture *capture)
     unwinder_walk(process->unwinder, &capture->regs, &capture->snapshot, FRAME_LIMIT,
                   &capture->native);
     capture->is_walked = true;
+}
+
+void capture_make_room(struct capture *capture)
+{
+    for (size_t i = 1; i <= FURTHER_STACKS; i++)
+        snapshot_reserve(&capture->snapshot, i, UNKNOWN_STACK_LIMIT);
+    vec_reserve(&capture->native.frames, STOPPED_FRAMES);
+}
+
+/* The stack at `sp`, unless it is copied already. */
+static void copy_further(struct process *process, struct capture *capture, uint64_t sp)
+{
+    struct snapshot *snapshot = &capture->snapshot;
+
+    if (snapshot->count <= FURTHER_STACKS && !snapshot_holds(snapshot, sp))
+        snapshot_take(snapshot, process->target, sp - RED_ZONE, UNKNOWN_STACK_LIMIT);
+}
+
+void capture_walk_stopped(struct process *process, struct capture *capture)
+{
+    struct native_stack *native = &capture->native;
+
+    capture->is_walked = unwinder_walk_prepared(process->unwinder, &capture->regs,
+                                                &capture->snapshot, STOPPED_FRAMES, native);
+    if (capture->is_walked)
+        return;
+    vec_each (frame, &native->frames) {
+        copy_further(process, capture, frame->sp);
+        if (frame->cfa != UINT64_MAX)
+            copy_further(process, capture, frame->cfa);
+    }
 }
 
 /* Calls that go on by themselves after a stop. All others may return EINTR. Newer architectures

@@ -214,6 +214,11 @@ void capture_all(struct process *process);
 void capture_deinit(struct capture *capture);
 /* Frames of the capture's thread by registers and copied stack. */
 void capture_walk(struct process *process, struct capture *capture);
+/* The same while the thread stands still. Loads nothing: where something is missing, the stacks
+ * that the walk has met are copied, for capture_walk() later. capture_make_room() is due before the
+ * thread is asked to stop. */
+void capture_walk_stopped(struct process *process, struct capture *capture);
+void capture_make_room(struct capture *capture);
 /* Copies what the sample of a thread that stands still needs. More can be read until snapshot.live
  * is taken away: do that before it goes on. */
 void capture_copy_state(struct process *process, struct capture *capture);

@@ -94,6 +94,8 @@ static void ask(struct process *process, struct capture *capture)
         process_lose(process, LOSS_STOP_TIMEOUT);
         return;
     }
+    if (thread->walk_stopped)
+        capture_make_room(capture);
     err = hold_ask(thread->tid, process->setup->waiter, &capture->hold);
     if (err == ERR_OK)
         return;
@@ -128,12 +130,12 @@ static void stop_again(struct process *process, struct capture *capture)
 
 static void take_stopped(struct process *process, struct capture *capture)
 {
-    enum err err = hold_registers(&capture->hold, &capture->regs);
+    enum err err = target_registers(process->target, capture->hold.tid, &capture->regs);
 
     if (err == ERR_OK) {
         capture_copy_state(process, capture);
         if (capture->has_native && process->threads.items[capture->thread].walk_stopped)
-            capture_walk(process, capture);
+            capture_walk_stopped(process, capture);
         capture->is_taken = true;
         /* Nearly no thread stands so; the registers are known, so the others cost no more calls. */
         if ((int64_t)capture->regs.value[capture->regs.arch->result] == -EINTR)

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "process.h"
 #include "pspy/base/cleanup.h"
-#include "pspy/target/target.h"
 
 /* struct pidfd_info as of its first version, and the request and the bits that go with it. */
 struct info {
@@ -40,8 +40,9 @@ static bool ask_zombie(const struct target *target, int *ret)
 static bool ask_pidfd(const struct target *target, int *ret)
 {
     struct info info = {.mask = INFO_EXIT};
+    int fd = live_of(target)->pidfd;
 
-    if (target->pidfd < 0 || ioctl(target->pidfd, GET_INFO, &info) != 0 || !(info.mask & INFO_EXIT))
+    if (fd < 0 || ioctl(fd, GET_INFO, &info) != 0 || !(info.mask & INFO_EXIT))
         return false;
     *ret = info.exit_code;
     return true;

@@ -123,7 +123,9 @@ static size_t end_size(const struct jit_object *object)
 
 static bool read_loaded(void *context, uint64_t address, void *ret, size_t size)
 {
-    return target_read(context, address, ret, size) == ERR_OK;
+    const struct target *const *target = context;
+
+    return target_read(*target, address, ret, size) == ERR_OK;
 }
 
 static void add_code(struct jitlist *list, const unsigned char *bytes, uint32_t object)
@@ -141,7 +143,7 @@ static void load(struct address_space *space, const struct target *target,
                  struct jit_object *object, uint32_t index)
 {
     cleanup(strbuf_deinit) struct strbuf bytes = STRBUF_INIT;
-    struct target reader = *target;
+    const struct target *reader = target;
     struct image *image = NULL;
     size_t size = object->entry.size, end;
 

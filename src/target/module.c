@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "pspy/target/module.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pspy/base/cleanup.h"
-#include "pspy/elf/debugfile.h"
 
 #define ANONYMOUS_CODE "[anonymous code]"
 #define KERNEL_HALF    (1ull << 63) /* [vsyscall] lies there */
@@ -25,7 +20,7 @@ void module_list_deinit(struct module_list *list)
     vec_deinit(&list->modules);
 }
 
-static uint32_t find_or_add_module(struct module_list *list, const struct procfs_mapping *mapping,
+static uint32_t find_or_add_module(struct module_list *list, const struct mapping *mapping,
                                    const char *path)
 {
     struct module module = {.inode = mapping->inode,
@@ -64,7 +59,7 @@ void address_space_deinit(struct address_space *space)
     jitlist_deinit(&space->jit);
 }
 
-static struct region region_of(struct address_space *space, const struct procfs_mapping *mapping)
+static struct region region_of(struct address_space *space, const struct mapping *mapping)
 {
     struct region region = {.start = mapping->start,
                             .end = mapping->end,
@@ -79,6 +74,13 @@ static struct region region_of(struct address_space *space, const struct procfs_
             space->modules, mapping,
             is_file || strcmp(mapping->path, "[vdso]") == 0 ? mapping->path : ANONYMOUS_CODE);
     return region;
+}
+
+static void add_region(void *context, const struct mapping *mapping)
+{
+    struct address_space *space = context;
+
+    vec_push(&space->regions, region_of(space, mapping));
 }
 
 static bool same_code(const struct region *a, const struct region *b)
@@ -104,24 +106,15 @@ static bool code_is_kept(const struct address_space *space, const struct region 
 
 enum err address_space_refresh(struct address_space *space, const struct target *target)
 {
-    cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
-    enum err err = target_proc_text(target, "maps", &text);
     struct address_space old = *space;
-    char *line, *next;
+    enum err err;
 
-    if (err != ERR_OK)
-        return err;
-    if (text.length == 0) /* a zombie */
-        return ERR_GONE;
     vec_init(&space->regions);
-    for (line = text.text; *line; line = next) {
-        struct procfs_mapping mapping;
-
-        next = line + strcspn(line, "\n");
-        if (*next)
-            *next++ = '\0';
-        if (procfs_parse_mapping(line, &mapping))
-            vec_push(&space->regions, region_of(space, &mapping));
+    err = target_mappings(target, add_region, space);
+    if (err != ERR_OK) {
+        vec_deinit(&space->regions);
+        *space = old;
+        return err;
     }
     space->refreshed++;
     if (!code_is_kept(space, old.regions.items, old.regions.length))
@@ -144,40 +137,6 @@ const struct region *address_space_find(const struct address_space *space, uint6
             high = middle;
     }
     return low < space->regions.length && regions[low].start <= address ? &regions[low] : NULL;
-}
-
-/* The mapped file itself, whatever now stands under its name. Needs CAP_CHECKPOINT_RESTORE. */
-static int open_mapped_file(const struct target *target, const struct region *region)
-{
-    char path[80];
-
-    snprintf(path, sizeof(path), "map_files/%" PRIx64 "-%" PRIx64, region->start, region->end);
-    return openat(target->proc_fd, path, O_RDONLY | O_CLOEXEC);
-}
-
-/* The device number of a mapping on overlayfs and btrfs is another than stat's. */
-static int keep_if_same(int fd, const struct module *module)
-{
-    struct stat status;
-
-    if (fd >= 0 && (fstat(fd, &status) != 0 || status.st_ino != module->inode)) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* Paths are seen from our root after a mere chroot, from its own in another mount namespace. The
- * executable is to be had even when it was deleted. */
-static int open_unmapped_file(const struct target *target, const struct module *module)
-{
-    int fd = keep_if_same(target_open_file(target, module->path), module);
-
-    if (fd < 0 && target->root_fd >= 0)
-        fd = keep_if_same(rooted_open(-1, module->path), module);
-    if (fd < 0)
-        fd = keep_if_same(openat(target->proc_fd, "exe", O_RDONLY | O_CLOEXEC), module);
-    return fd;
 }
 
 static struct image *open_vdso(const struct target *target, const struct region *region)
@@ -240,6 +199,14 @@ static struct image *open_image(const struct address_space *space, const struct 
                                 const struct region *region)
 {
     const struct module *module = &space->modules->modules.items[region->module];
+    const struct mapping mapping = {.start = region->start,
+                                    .end = region->end,
+                                    .offset = region->offset,
+                                    .inode = module->inode,
+                                    .device_major = module->device_major,
+                                    .device_minor = module->device_minor,
+                                    .is_executable = region->is_executable,
+                                    .path = module->path};
     cleanup(cleanup_close) int fd = -1;
     struct image *image = NULL;
 
@@ -247,9 +214,7 @@ static struct image *open_image(const struct address_space *space, const struct 
         return open_vdso(target, region);
     if (module->path[0] != '/')
         return NULL;
-    fd = open_mapped_file(target, region);
-    if (fd < 0)
-        fd = open_unmapped_file(target, module);
+    fd = target_open_mapping(target, &mapping);
     if (fd < 0)
         return open_memory(space, target, region->module);
     image_open(fd, module->path, target->root_fd, &image, NULL);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "pspy/base/cleanup.h"
+#include "pspy/target/procfs.h"
 
 #define READ_BYTES  (1u << 20)
 #define TOTAL_LIMIT (256 * READ_BYTES)
@@ -25,23 +26,24 @@ void perffile_deinit(struct perffile *file)
 }
 
 /* Seconds since 1970. */
-static time_t start_of(const struct target *target)
+static time_t start_of(const struct procfs_stat *stat)
 {
     struct timespec wall, running;
 
     clock_gettime(CLOCK_REALTIME, &wall);
     clock_gettime(CLOCK_BOOTTIME, &running);
     return wall.tv_sec - running.tv_sec +
-           (time_t)(target->start_time / (uint64_t)sysconf(_SC_CLK_TCK));
+           (time_t)(stat->start_time / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 static bool is_believed(const struct stat *file, const struct target *target)
 {
-    struct stat process;
+    struct procfs_stat stat;
+    uid_t owner;
 
-    return S_ISREG(file->st_mode) && fstat(target->proc_fd, &process) == 0 &&
-           (file->st_uid == process.st_uid || file->st_uid == 0) &&
-           file->st_mtime >= start_of(target) - 1; /* both clocks are cut to seconds */
+    return S_ISREG(file->st_mode) && target_owner(target, &owner) == ERR_OK &&
+           (file->st_uid == owner || file->st_uid == 0) && target_stat(target, &stat) == ERR_OK &&
+           file->st_mtime >= start_of(&stat) - 1; /* both clocks are cut to seconds */
 }
 
 bool perffile_open(struct perffile *file, const struct target *target)

@@ -37,10 +37,10 @@ static bool trim_path(char *path)
     return is_deleted;
 }
 
-bool procfs_parse_mapping(char *line, struct procfs_mapping *ret)
+bool procfs_parse_mapping(char *line, struct mapping *ret)
 {
-    struct procfs_mapping found = {0};
-    char flags[5] = "";
+    struct mapping found = {0};
+    char flags[5] = "", *path;
     int path_at = 0;
 
     /* A space follows the inode even when no path does. */
@@ -52,9 +52,10 @@ bool procfs_parse_mapping(char *line, struct procfs_mapping *ret)
         return false;
     found.is_readable = flags[0] == 'r';
     found.is_executable = flags[2] == 'x';
-    found.path = line + path_at + strspn(line + path_at, " ");
-    found.is_deleted = trim_path(found.path);
-    procfs_unescape(found.path);
+    path = line + path_at + strspn(line + path_at, " ");
+    found.is_deleted = trim_path(path);
+    procfs_unescape(path);
+    found.path = path;
     *ret = found;
     return true;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "machine.h"
+#include "process.h"
 #include "pspy/base/clock.h"
 #include "pspy/base/vec.h"
 
@@ -212,12 +213,13 @@ static bool get_user_regs(pid_t tid, struct user_regs_struct *ret)
            where.iov_len == sizeof(*ret);
 }
 
-enum err hold_registers(const struct hold *hold, struct regs *ret)
+enum err live_registers(const struct target *target, pid_t tid, struct regs *ret)
 {
     struct user_regs_struct user;
     struct iovec where = {&user, sizeof(user)};
 
-    if (ptrace(PTRACE_GETREGSET, hold->tid, (void *)NT_PRSTATUS, &where) != 0)
+    (void)target;
+    if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &where) != 0)
         return code_of(errno);
     if (where.iov_len != sizeof(user)) /* 68 bytes: a 32-bit program */
         return ERR_UNSUPPORTED;

@@ -63,6 +63,14 @@ size_t snapshot_take(struct snapshot *snapshot, const struct target *target, uin
     return got;
 }
 
+bool snapshot_holds(const struct snapshot *snapshot, uint64_t address)
+{
+    for (size_t i = 0; i < snapshot->count; i++)
+        if (address - snapshot->windows[i].start < snapshot->windows[i].size)
+            return true;
+    return false;
+}
+
 enum err snapshot_read(const struct snapshot *snapshot, uint64_t address, void *ret, size_t size)
 {
     for (size_t i = 0; i < snapshot->count; i++) {

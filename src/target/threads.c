@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads of a process, its children, and the files that tell of each thread. */
+/* The threads of a live process, its children, and the files that tell of each thread. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,20 +9,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "process.h"
 #include "proctext.h"
 #include "pspy/base/cleanup.h"
-#include "pspy/target/target.h"
 
 #define OPENED_LATER (-2) /* in place of a descriptor */
 
-void tid_list_deinit(struct tid_list *list)
+enum err live_threads(const struct target *target, struct tid_list *ret)
 {
-    vec_deinit(&list->tids);
-}
-
-enum err target_threads(const struct target *target, struct tid_list *ret)
-{
-    int fd = openat(target->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(live_of(target)->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct dirent *entry;
     DIR *directory;
 
@@ -73,7 +68,7 @@ enum err target_children(const struct target *target, pid_t tid, struct tid_list
     char name[64];
 
     snprintf(name, sizeof(name), "task/%d/children", (int)tid);
-    return read_children(target->proc_fd, name, ret);
+    return read_children(live_of(target)->proc_fd, name, ret);
 }
 
 enum err target_own_children(struct tid_list *ret)
@@ -88,7 +83,7 @@ static int open_thread_file(const struct target *target, pid_t tid, const char *
     char path[64];
 
     snprintf(path, sizeof(path), "task/%d/%s", tid, name);
-    return openat(target->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    return openat(live_of(target)->proc_fd, path, O_RDONLY | O_CLOEXEC);
 }
 
 void target_raise_descriptors(void)
@@ -198,13 +193,13 @@ static bool thread_status(const struct target *target, pid_t tid, struct strbuf 
     return target_proc_text(target, name, ret) == ERR_OK;
 }
 
-pid_t target_namespace_tid(const struct target *target, pid_t tid)
+pid_t live_namespace_tid(const struct target *target, pid_t tid)
 {
     cleanup(strbuf_deinit) struct strbuf text = STRBUF_INIT;
     const char *field;
     long innermost = tid;
 
-    if (!target->has_own_pids || !thread_status(target, tid, &text))
+    if (!live_of(target)->has_own_pids || !thread_status(target, tid, &text))
         return tid;
     /* NSpid: 4711 12 -- from our namespace inwards. */
     field = procfs_status_field(text.text, "NSpid");
@@ -217,7 +212,7 @@ pid_t target_namespace_tid(const struct target *target, pid_t tid)
     return (pid_t)innermost;
 }
 
-void target_thread_comm(const struct target *target, pid_t tid, struct strbuf *ret)
+void live_thread_comm(const struct target *target, pid_t tid, struct strbuf *ret)
 {
     size_t start = ret->length;
     char name[64];

@@ -231,5 +231,5 @@ bool unwinder_walk_prepared(struct unwinder *unwinder, const struct regs *regs,
     if (ret->frames.capacity < limit)
         return false;
     return walk_rows(unwinder, &now, false, limit, ret, &ret->end) && ret->end != WALK_NO_INFO &&
-           ret->end != WALK_UNMAPPED;
+           ret->end != WALK_UNMAPPED && ret->end != WALK_TRUNCATED;
 }

@@ -264,6 +264,8 @@ bool walk_rows(struct unwinder *unwinder, struct regs *regs, bool first_is_retur
 
         switch (find_slot(unwinder, pc, is_return, &slot)) {
         case CODE_UNPREPARED:
+            if (!is_first)
+                ret->frames.items[ret->frames.length - 1].cfa = sp;
             return false;
         case CODE_UNMAPPED:
             *ret_end = WALK_UNMAPPED;

@@ -20,6 +20,7 @@
 #include "pspy/base/cleanup.h"
 #include "pspy/python/python.h"
 #include "pspy/python/ufuncs.h"
+#include "pspy/target/live.h"
 
 #define FRAME_LIMIT     100000 /* as the sampler's */
 #define GROUPS          8      /* threads that are walked in a sample */

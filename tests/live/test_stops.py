@@ -179,13 +179,48 @@ def stops_in(trace):
     return stops
 
 
-def check_calls(pspy, pid, rate, output):
+# Something stands on the stack that the handler's own stack leads to, of a library that says nothing of how it is unwound.
+OUTER = """
+int outer(int (*inner)(int)) { return inner(1) + 1; }
+"""
+ON_ANOTHER_STACK = """
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int outer(int (*inner)(int));
+static volatile unsigned long turns;
+__attribute__((noipa)) static void handler(int number)
+{
+    printf("{\\"pid\\": %d}\\n", (int)getpid());
+    fflush(stdout);
+    alarm(60);
+    for (;;) turns++;
+}
+__attribute__((noipa)) static int inner(int number) { return raise(SIGUSR1) + number; }
+int main(void)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
+    stack_t other = {.ss_sp = malloc(65536), .ss_size = 65536};
+    sigaltstack(&other, 0);
+    sigaction(SIGUSR1, &action, 0);
+    return outer(inner) + 1;
+}
+"""
+
+
+def trace(pspy, pid, rate, output):
+    """What strace tells of the stops of a recording, without the first ones' learning; and the recording's stacks."""
     done = subprocess.run(["strace", "-o", output / "trace", pspy, "record", "-n", "-r", str(rate), "-d", "0.8", "-p", str(pid),
                            "-o", output / "x.txt"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    stops = stops_in((output / "trace").read_text())[LEARNING:]
-    assert len(stops) > 5, done.stderr
-    for calls in stops:
+    stops = stops_in((output / "trace").read_text())
+    assert len(stops) > LEARNING + 5, done.stderr
+    return stops, (output / "x.txt").read_text()
+
+
+def check_calls(pspy, pid, rate, output):
+    for calls in trace(pspy, pid, rate, output)[0][LEARNING:]:
         assert len(calls) <= CALLS, "\n".join(calls)
         assert all(call.startswith(("ptrace(", "process_vm_readv(")) for call in calls), "\n".join(calls)
 
@@ -208,6 +243,23 @@ def test_few_calls_while_python_is_stopped(traceable, start_target, pspy, repo, 
 
 def test_few_calls_while_native_code_is_stopped(traceable, start_target, pspy, build, output):
     check_calls(pspy, start_target([build / "sample_targets" / "holes"]).pid, 1000, output)
+
+
+# What may be called for a walk that goes from one stack to another: memory of our own comes by brk and without a file.
+WALKS = r"ptrace\(|process_vm_readv\(|brk\(|munmap\(|mremap\(|mmap\([^)]*MAP_ANONYMOUS"
+
+
+@pytest.mark.parametrize("tables", [["-fasynchronous-unwind-tables"], ["-fno-asynchronous-unwind-tables", "-g0", "-Wl,--build-id"]],
+                         ids=["tables", "none, a debug file is looked for"])
+def test_nothing_is_loaded_while_a_thread_stands_on_another_stack(traceable, start_target, pspy, built, output, tables):
+    """Neither for the first walk that leads to the other stack nor later. With what is loaded afterwards it goes through."""
+    library = built(OUTER, "-shared", "-fPIC", *tables)
+    target = start_target([built(ON_ANOTHER_STACK, library)])
+    stops, stacks = trace(pspy, target.pid, 100, output)
+    for calls in stops:
+        assert all(re.match(WALKS, call) for call in calls), "\n".join(calls)
+    whole = sum(int(line.rpartition(" ")[2]) for line in stacks.splitlines() if re.search("main.*;outer.*;inner.*;handler", line))
+    assert whole >= len(stops) - LEARNING, stacks
 
 
 # ---- signals -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pspy/target/live.h"
 #include "pspy/target/pages.h"
 #include "unit/tap.h"
 #define PAGE         4096

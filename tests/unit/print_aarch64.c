@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "pspy/elf/symtab.h"
+#include "pspy/target/live.h"
 #include "pspy/unwind/unwinder.h"
 
 #define LIMIT        200

@@ -7,6 +7,7 @@
 
 #include "pspy/base/cleanup.h"
 #include "pspy/python/python.h"
+#include "pspy/target/live.h"
 
 #define CALLS 64 /* files without a telling name are looked into a few at a time */
 

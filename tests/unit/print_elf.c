@@ -31,6 +31,7 @@
 #include "pspy/elf/symtab.h"
 #include "pspy/naming/cython.h"
 #include "pspy/naming/demangle.h"
+#include "pspy/target/live.h"
 #include "pspy/target/module.h"
 
 typedef void answer_fn(struct image *image, const char *question);

@@ -12,6 +12,7 @@
 
 #include "pspy/python/object.h"
 #include "pspy/python/python.h"
+#include "pspy/target/live.h"
 
 #define TEXT_LIMIT 100000
 

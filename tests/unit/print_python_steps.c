@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "../../src/sampler/merge.h"
+#include "pspy/target/live.h"
 #include "pspy/target/ptrace.h"
 
 #define STACK_BYTES (1u << 20)
@@ -144,7 +145,7 @@ static bool merge_native(struct stepper *stepper, struct reading *reading)
 
     if (python->layout.anchors == ANCHORS_COUNTED)
         loops = (struct merge_loops){python->eval_loops.items, python->eval_loops.length};
-    if (hold_registers(&hold, &stepper->regs) != ERR_OK)
+    if (target_registers(&stepper->target, hold.tid, &stepper->regs) != ERR_OK)
         fail("print_python_steps: registers");
     snapshot_reset(&stepper->snapshot);
     snapshot_take(&stepper->snapshot, &stepper->target, regs_sp(&stepper->regs) - RED_ZONE,

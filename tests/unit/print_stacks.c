@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "pspy/python/python.h"
+#include "pspy/target/live.h"
 
 struct reader {
     struct target target;

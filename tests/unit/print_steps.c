@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "pspy/elf/symtab.h"
+#include "pspy/target/live.h"
 #include "pspy/target/ptrace.h"
 #include "pspy/unwind/unwinder.h"
 
@@ -97,7 +98,7 @@ static int wait_stop(const struct stepper *stepper)
 static void read_regs(struct stepper *stepper)
 {
     stepper->before = stepper->regs;
-    if (hold_registers(&stepper->hold, &stepper->regs) != ERR_OK)
+    if (target_registers(&stepper->target, stepper->hold.tid, &stepper->regs) != ERR_OK)
         fail("print_steps: registers");
 }
 

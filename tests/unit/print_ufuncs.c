@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "pspy/python/ufuncs.h"
+#include "pspy/target/live.h"
 
 int main(int argc, char **argv)
 {

@@ -14,6 +14,7 @@
 
 #include "../../src/unwind/internal.h"
 #include "pspy/base/clock.h"
+#include "pspy/target/live.h"
 #include "pspy/target/ptrace.h"
 
 #define LIMIT       5000
@@ -47,7 +48,7 @@ static bool take(struct bench *bench, pid_t pid)
     if (hold_ask(pid, &waiter, &hold) != ERR_OK)
         return false;
     is_good = hold_wait(&hold, &waiter, clock_now() + 10 * NS_PER_SECOND) == ERR_OK &&
-              hold_registers(&hold, &bench->regs) == ERR_OK &&
+              target_registers(&bench->target, hold.tid, &bench->regs) == ERR_OK &&
               snapshot_take(&bench->snapshot, &bench->target, regs_sp(&bench->regs) - 128,
                             STACK_BYTES) > 0;
     hold_release(&hold);

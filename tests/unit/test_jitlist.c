@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pspy/elf/symtab.h"
+#include "pspy/target/live.h"
 #include "pspy/target/module.h"
 #include "unit/tap.h"
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "pspy/python/object.h"
+#include "pspy/target/live.h"
 #include "unit/tap.h"
 
 #define ROOM    (1u << 20)

@@ -48,7 +48,7 @@ static const struct mapping_row {
      false, true},
 };
 
-static bool same_numbers(const struct procfs_mapping *got, const struct mapping_row *row)
+static bool same_numbers(const struct mapping *got, const struct mapping_row *row)
 {
     return got->start == row->start && got->end == row->end && got->offset == row->offset &&
            got->inode == row->inode && got->device_major == row->major &&
@@ -60,7 +60,7 @@ static void test_mappings(void)
 {
     for (size_t i = 0; i < sizeof(mapping_rows) / sizeof(mapping_rows[0]); i++) {
         const struct mapping_row *row = &mapping_rows[i];
-        struct procfs_mapping got = {0};
+        struct mapping got = {0};
         char *line = strdup(row->line);
 
         tap_ok(procfs_parse_mapping(line, &got) && same_numbers(&got, row), "mapping %zu", i);
@@ -87,7 +87,7 @@ static void test_torn_mappings(void)
         bool is_good = true;
 
         for (size_t length = 0; length < strlen(row->line); length++) {
-            struct procfs_mapping got = {0}, untouched = {0};
+            struct mapping got = {0}, untouched = {0};
             char *line = prefix(row->line, length);
 
             if (procfs_parse_mapping(line, &got))
@@ -112,7 +112,7 @@ static void test_bad_mappings(void)
                                         "1000 r-xp 0 0:0 0 /x"};
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        struct procfs_mapping got;
+        struct mapping got;
         char *line = strdup(lines[i]);
 
         tap_ok(!procfs_parse_mapping(line, &got), "no mapping: %zu", i);
@@ -131,7 +131,7 @@ static void test_own_mappings(void)
 
     tap_is_num(strbuf_add_file(&text, "/proc/self/maps", 1 << 24), 0, "our own maps");
     for (char *line = text.text, *next; *line; line = next) {
-        struct procfs_mapping got;
+        struct mapping got;
 
         next = line + strcspn(line, "\n");
         if (*next)

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pspy/target/live.h"
 #include "pspy/target/snapshot.h"
 #include "unit/tap.h"
 

@@ -14,9 +14,9 @@
 
 #include "pspy/profile/profile.h"
 #include "pspy/python/ufuncs.h"
+#include "pspy/target/live.h"
 #include "pspy/target/module.h"
 #include "pspy/target/ptrace.h"
-#include "pspy/target/target.h"
 
 #define SAMPLER_FOREVER UINT64_MAX
 

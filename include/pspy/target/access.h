@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "pspy/base/error.h"
-#include "pspy/target/target.h"
+#include "pspy/target/live.h"
 
 /* What the kernel decides by; see ptrace(2), "Ptrace access mode checking". */
 struct access_facts {

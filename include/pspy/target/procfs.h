@@ -10,18 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct procfs_mapping {
-    uint64_t start, end, offset;
-    uint64_t inode;
-    uint32_t device_major, device_minor;
-    bool is_readable, is_executable, is_deleted;
-    char *path; /* escapes undone, " (deleted)" cut off; "" if anonymous. In the caller's line */
-};
+#include "pspy/target/mapping.h"
 
-/* Parses one line of /proc/PID/maps, which it changes:
+/* Parses one line of /proc/PID/maps, which it changes. The path stays in the line: escapes undone,
+ * " (deleted)" cut off.
  *   7f12a4c28000-7f12a4dbd000 r-xp 00028000 fe:01 1234 [spaces] /usr/lib/x86_64-linux-gnu/libc.so.6
  */
-bool procfs_parse_mapping(char *line, struct procfs_mapping *ret);
+bool procfs_parse_mapping(char *line, struct mapping *ret);
 
 struct procfs_stat {
     char state; /* R S D T t Z X ... */

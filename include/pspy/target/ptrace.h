@@ -69,9 +69,6 @@ enum err hold_wait(struct hold *hold, struct waiter *waiter, uint64_t deadline);
  * meanwhile is HOLD_ASKED again: poll it until its end has been collected. */
 void hold_release(struct hold *hold);
 
-/* The registers of a stopped thread. ERR_UNSUPPORTED for a 32-bit program. */
-enum err hold_registers(const struct hold *hold, struct regs *ret);
-
 /*
  * A thread that entered a blocking system call after it was chosen may have been thrown out of it
  * with EINTR by our interrupt alone (epoll_wait, semop and others do not restart by themselves). If

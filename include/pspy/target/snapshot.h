@@ -45,6 +45,8 @@ void snapshot_add(struct snapshot *snapshot, const struct iovec *remote, size_t 
  * windows are in use. */
 size_t snapshot_take(struct snapshot *snapshot, const struct target *target, uint64_t start,
                      size_t size);
+/* Whether a copy holds the byte at the address. */
+bool snapshot_holds(const struct snapshot *snapshot, uint64_t address);
 enum err snapshot_read(const struct snapshot *snapshot, uint64_t address, void *ret, size_t size);
 
 #endif

@@ -65,8 +65,9 @@ void unwinder_prepare(struct unwinder *unwinder);
  * The same walk for a thread that stands still: without an allocation, a file, or a system call
  * but those of a `live` snapshot. `ret` must have room for `limit` frames (vec_reserve). True if
  * the walk is as good as unwinder_walk() would make it. False where that needs what is not at hand
- * (a table that no walk has used yet, libunwind, a guess, newer mappings): leave it to
- * unwinder_walk(), and a copy of the stack.
+ * (a table that no walk has used yet, libunwind, a guess, newer mappings, more frames than
+ * `limit`): leave it to unwinder_walk(), and copies of the stacks. Which ones are needed tell the
+ * frames that `ret` holds then: the walk came as far as the `cfa` of the last, or its `sp`.
  */
 bool unwinder_walk_prepared(struct unwinder *unwinder, const struct regs *regs,
                             const struct snapshot *stack, size_t limit, struct native_stack *ret);
