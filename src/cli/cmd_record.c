@@ -10,6 +10,7 @@
 #include "pspy/base/cleanup.h"
 #include "pspy/base/clock.h"
 #include "pspy/cli/command.h"
+#include "pspy/cli/launcher.h"
 #include "pspy/cli/output_name.h"
 #include "pspy/cli/outputs.h"
 #include "pspy/cli/progress.h"
@@ -212,6 +213,19 @@ static void take_snapshot(struct recording *recording)
 /* ---- sampling ----------------------------------------------------------------------------------
  */
 
+/* For `merge`: which rank of an MPI program this is. */
+static void note_rank(struct recording *recording)
+{
+    const char *text;
+    int rank;
+
+    if (launcher_ask(LAUNCHER_RANK, environ, "", &text, NULL) != ERR_OK ||
+        sscanf(text, "%9d", &rank) != 1)
+        return;
+    vec_each (process, &recording->profile.processes)
+        process->rank = rank;
+}
+
 /* At least once a second recordings get what has joined. */
 static void update_recordings(struct recording *recording)
 {
@@ -221,6 +235,7 @@ static void update_recordings(struct recording *recording)
         return;
     sampler_tell(recording->sampler);
     namer_name(recording->namer);
+    note_rank(recording);
     if (outputs_update(&recording->options->outputs, &recording->profile, &why) != ERR_OK)
         command_fail(&why);
 }
@@ -274,6 +289,7 @@ static void sample(struct recording *recording)
     progress_end(&recording->progress);
     sampler_finish(recording->sampler);
     namer_finish(recording->namer);
+    note_rank(recording);
 }
 
 /* ---- the end -----------------------------------------------------------------------------------

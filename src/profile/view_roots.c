@@ -69,13 +69,22 @@ bool rooting_update(struct rooting *rooting)
 
 /* ---- the roots ---- */
 
+/* A recording of one rank need not say which it is. */
+static bool has_several_ranks(const struct profile *profile)
+{
+    vec_each (process, &profile->processes)
+        if (process->rank != profile->processes.items[0].rank)
+            return true;
+    return false;
+}
+
 static frame_id process_frame(struct view *view, const struct profile_program *program)
 {
     const struct profile *profile = view->profile;
     const struct profile_process *process = &profile->processes.items[program->process];
     cleanup(strbuf_deinit) struct strbuf label = STRBUF_INIT;
 
-    if (process->rank >= 0)
+    if (process->rank >= 0 && has_several_ranks(profile))
         strbuf_addf(&label, "rank %d, ", process->rank);
     strbuf_addf(&label, "process %d", process->pid);
     if (process->host.v && process->host.v != profile->facts.host.v)

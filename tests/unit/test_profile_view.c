@@ -263,6 +263,9 @@ static void test_labels(void)
     profile.processes.items[0].rank = 2;
     profile.processes.items[0].host = profile_string(&profile, "node1");
     shows(&(struct view_options){.no_lines = true},
+          "process 7 on node1:\"python a.py\";f (pkg/a.py)", "one rank alone is not told");
+    profile_add_process(&profile, 8);
+    shows(&(struct view_options){.no_lines = true},
           "rank 2, process 7 on node1:\"python a.py\";f (pkg/a.py)", "rank and host");
     profile_deinit(&profile);
 }
