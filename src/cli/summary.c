@@ -315,15 +315,26 @@ static void print_why_empty(const struct view *view)
               stderr);
 }
 
-/* Where the files are, and how to look at them. */
+/* Whether a file of the same format is told of before it. */
+static bool is_repeated(const output_requests *outputs, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (outputs->items[i].format == outputs->items[index].format &&
+            strcmp(outputs->items[i].path, "-") != 0)
+            return true;
+    return false;
+}
+
+/* Where the files are, and how to look at them: once for each format. */
 static void print_outputs(const output_requests *outputs)
 {
-    vec_each (output, outputs) {
+    for (size_t i = 0; i < outputs->length; i++) {
+        const struct output_request *output = &outputs->items[i];
         bool to_stdout = strcmp(output->path, "-") == 0;
 
         fprintf(stderr, "pspy: wrote %s to %s\n", output->format->what,
                 to_stdout ? "standard output" : output->path);
-        if (!to_stdout)
+        if (!to_stdout && !is_repeated(outputs, i))
             fprintf(stderr, "  %s\n", output->format->hint);
     }
 }

@@ -16,19 +16,23 @@ extern const struct choice view_units[];
         .name = "include",                                                                         \
         .value_name = "WHAT=REGEX",                                                                \
         .group = heading,                                                                          \
-        .help = "only samples whose thread, module or function matches, such as thread=^worker, "  \
-                "module=numpy or function=^read; may be given several times",                      \
+        .help = "only samples that match; WHAT is thread, process, state, module, function or "    \
+                "line, such as thread=^worker, module=numpy or function=^read; may be given "      \
+                "several times",                                                                   \
         .manual =                                                                                  \
-            "Keep only samples that match: thread=REGEX by the thread's name, module=REGEX "       \
-            "by the file of any frame of the stack, function=REGEX by the name of any frame "      \
-            "of the stack. REGEX is a POSIX extended regular expression, as in regex(7), "         \
-            "that may match anywhere in the text. The file is the full path of the source "        \
-            "file, as far as it is known, and for native code also that of the executable "        \
-            "or library. The frames of processes and threads that --subprocesses and --threads "   \
-            "put at the root are no functions. The option may be given several times: then "       \
-            "one of the expressions for the thread must match, one of those for the module "       \
-            "and one of those for the function, as far as there are any. Stacks stay whole, "      \
-            "with the callers of what matched.",                                                   \
+            "Keep only samples that match: thread=REGEX by the thread's name, process=REGEX "      \
+            "by the command line or the pid of its process, state=REGEX by what the thread "       \
+            "did (running, waiting for a CPU, waiting for the GIL or idle; also garbage "          \
+            "collection), module=REGEX by the file of any frame of the stack, function=REGEX "     \
+            "by the name of any frame of the stack, line=REGEX by the FILE:LINE of any frame, "    \
+            "where FILE is the full path or the file as it is shown. REGEX is a POSIX "            \
+            "extended regular expression, as in regex(7), that may match anywhere in the "         \
+            "text. The file of a module is the full path of the source file, as far as it is "     \
+            "known, and for native code also that of the executable or library. The frames of "    \
+            "processes and threads that --subprocesses and --threads put at the root are no "      \
+            "functions. The option may be given several times: then for each WHAT that is "        \
+            "given one of its expressions must match. Stacks stay whole, with the callers of "     \
+            "what matched.",                                                                       \
     },                                                                                             \
         {                                                                                          \
             OPTION_LIST(type, member.exclude),                                                     \

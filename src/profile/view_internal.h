@@ -29,7 +29,8 @@ struct rooting;
 
 struct rooting *rooting_create(struct view *view);
 void rooting_destroy(struct rooting *rooting);
-/* False: a thread has another name than roots have shown. */
+/* False: a thread has another name than roots have shown, or its process another command line than
+ * a filter has seen. */
 bool rooting_update(struct rooting *rooting);
 /* `stack` below the roots of the sample's process and thread. Samples come in the order of time. */
 stack_id rooting_stack(struct rooting *rooting, const struct sample *sample, stack_id stack);

@@ -11,8 +11,9 @@
 
 /* A thread's roots, as of its last sample. */
 struct thread_root {
-    string_id name;   /* that it showed */
-    uint32_t program; /* PROFILE_NONE: none yet */
+    string_id name;    /* that it showed */
+    string_id command; /* of its process, which a filter saw */
+    uint32_t program;  /* PROFILE_NONE: none yet */
     stack_id stack;
     bool is_known;
 };
@@ -52,12 +53,16 @@ void rooting_destroy(struct rooting *rooting)
 bool rooting_update(struct rooting *rooting)
 {
     const struct profile *profile = rooting->view->profile;
-    bool shows_names = rooting->view->options.threads || rooting->view->options.filter;
+    bool filters = rooting->view->options.filter != NULL;
+    bool shows_names = rooting->view->options.threads || filters;
 
     for (size_t i = 0; i < rooting->threads.length && shows_names; i++) {
         const struct thread_root *root = &rooting->threads.items[i];
+        const struct profile_thread *thread = &profile->threads.items[i];
+        string_id command = profile->processes.items[thread->process].command;
 
-        if (root->is_known && root->name.v != profile->threads.items[i].name.v)
+        if (root->is_known &&
+            (root->name.v != thread->name.v || (filters && root->command.v != command.v)))
             return false;
     }
     while (rooting->threads.length < profile->threads.length)
@@ -147,7 +152,12 @@ static stack_id roots_of(struct rooting *rooting, const struct sample *sample)
         program = program_of(rooting, thread->process, sample->time);
     if (root->is_known && root->program == program)
         return root->stack;
-    *root = (struct thread_root){.name = thread->name, .program = program, .is_known = true};
+    *root = (struct thread_root){
+        .name = thread->name,
+        .command = view->profile->processes.items[thread->process].command,
+        .program = program,
+        .is_known = true,
+    };
     root->stack = process_roots(view, program);
     if (view->options.threads)
         root->stack = view_push(view, root->stack, thread_frame(view, thread));

@@ -428,6 +428,15 @@ def test_the_summary_tells_the_truth(run_pspy, folder, repo):
     assert lost == "none" or re.fullmatch(r"\d+ [a-z ]+(, \d+ [a-z ]+)*", lost)
 
 
+def test_a_hint_is_told_once_for_each_format(run_pspy, folder):
+    paths = [folder / name for name in ("a.svg", "b.svg", "c.txt")]
+    outputs = [word for path in paths for word in ("-o", path)]
+    done = run_pspy(["record", *outputs, "--", sys.executable, "-c", "pass"])
+    assert re.findall(r"^pspy: wrote .* to (.*)$", done.stderr, re.M) == [str(path) for path in paths]
+    assert done.stderr.count("Open it in a web browser.") == 1
+    assert done.stderr.count("One stack a line") == 1
+
+
 @pytest.mark.statistical
 def test_ticks_are_taken_or_counted(start, pspy, folder, shares):
     """Also if pspy itself stood still for some time; and none comes close upon another one."""

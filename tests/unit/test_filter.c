@@ -262,6 +262,32 @@ static void test_refusals(void)
     KEEPS("15", "+Thread=1");
 }
 
+/* A view that has been asked before says what a new one does. */
+static void test_late_command(void)
+{
+    cleanup(filter_deinit) struct filter filter = FILTER_INIT;
+    cleanup(profile_deinit) struct profile profile;
+    struct view view;
+    uint32_t thread;
+
+    profile_init(&profile);
+    add_process(&profile, "sh run.sh");
+    thread = add_thread(&profile, "");
+    add_sample(&profile, thread, STACK_EMPTY, 1, END_ROOT);
+    profile.settled = 1;
+    add_rule(&filter, "+process=late");
+    show(&view, &profile, &filter);
+    tap_is_num((long long)view.samples.length, 0, "the command line is another one yet");
+    profile.processes.items[0].command = profile_string(&profile, "python3 late.py");
+    add_sample(&profile, thread, STACK_EMPTY, 2, END_ROOT);
+    profile.settled = 2;
+    view_update(&view);
+    tap_is_num((long long)view.samples.length, 2, "samples that had been left out come back");
+    tap_is_num((long long)view.left_out, 0, "and are not counted as left out");
+    tap_is_num((long long)count_kept(&profile, &filter), 2, "as in a new view");
+    view_deinit(&view);
+}
+
 int main(void)
 {
     test_subjects();
@@ -272,6 +298,7 @@ int main(void)
     test_letters();
     test_odd_bytes();
     test_deep();
+    test_late_command();
     test_refusals();
     return tap_done();
 }

@@ -56,7 +56,7 @@ struct view {
     struct table stack_index;
     struct samples samples;    /* in the order of time; .stack is one of this view's */
     uint64_t ends[STACK_ENDS]; /* of these samples */
-    uint64_t left_out;         /* samples that the filter or from and to did not keep */
+    uint64_t left_out;         /* samples between from and to that the filter did not keep */
     struct view_state *state;
 };
 
