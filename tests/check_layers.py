@@ -13,7 +13,7 @@ import pytest
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 
-# Which rooms each room may include besides itself: the picture in src/README.md. `naming` has no files yet.
+# Which rooms each room may include besides itself: the picture in src/README.md.
 FILES = {"base", "cfi", "machine", "elf"}
 LOWER = {
     "base": set(),

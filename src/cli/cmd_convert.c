@@ -11,11 +11,6 @@
 #include "pspy/profile/join.h"
 #include "view_rows.h"
 
-#define OUTPUT "Output"
-#define SHOWN  "Which samples are shown"
-#define FRAMES "What the stacks show"
-#define OTHER  "Other"
-
 struct convert_options {
     bool help;
     bool flame;
@@ -55,13 +50,7 @@ static const struct option_spec table[] = {
     },
     FILTER_ROWS(values, view, SHOWN),
     VIEW_ROWS(values, view, FRAMES),
-    {
-        OPTION_STOP(values, help),
-        .letter = 'h',
-        .name = "help",
-        .group = OTHER,
-        .help = "show this help",
-    },
+    HELP_ROW(values, help),
     OPTIONS_END,
 };
 

@@ -11,10 +11,6 @@
 #include "pspy/output/diff.h"
 #include "view_rows.h"
 
-#define OUTPUT     "Output"
-#define SHOWN      "Which samples are shown"
-#define FRAMES     "What the stacks show"
-#define OTHER      "Other"
 #define EXIT_GREW  1
 #define WITHIN_TOP 5 /* functions that are no more than chance */
 
@@ -68,13 +64,7 @@ static const struct option_spec table[] = {
     },
     FILTER_ROWS(values, view, SHOWN),
     VIEW_ROWS(values, view, FRAMES),
-    {
-        OPTION_STOP(values, help),
-        .letter = 'h',
-        .name = "help",
-        .group = OTHER,
-        .help = "show this help",
-    },
+    HELP_ROW(values, help),
     OPTIONS_END,
 };
 
@@ -83,20 +73,13 @@ static void values_deinit(struct diff_values *options)
     view_choices_deinit(&options->view);
 }
 
-static bool ends_with(const char *path, const char *suffix)
-{
-    size_t length = strlen(path), tail = strlen(suffix);
-
-    return length > tail && strcasecmp(path + length - tail, suffix) == 0;
-}
-
 static enum report_form form_of(const struct diff_values *options)
 {
     const char *path = options->output ? options->output : "";
 
-    if (!options->form && ends_with(path, ".md"))
+    if (!options->form && output_path_has_suffix(path, ".md"))
         return FORM_MARKDOWN;
-    if (!options->form && ends_with(path, ".json"))
+    if (!options->form && output_path_has_suffix(path, ".json"))
         return FORM_JSON;
     return report_form(options->form);
 }
@@ -104,8 +87,7 @@ static enum report_form form_of(const struct diff_values *options)
 static void write_to(const struct diff_values *options, const struct diff_output *output,
                      const struct view views[DIFF_SIDES], struct sink *sink)
 {
-    if (options->output && !options->form &&
-        (ends_with(options->output, ".svg") || ends_with(options->output, ".svg.gz"))) {
+    if (options->output && !options->form && output_path_has_suffix(options->output, ".svg")) {
         diff_write_flamegraph(output, &views[DIFF_BEFORE], &views[DIFF_AFTER], sink);
         return;
     }

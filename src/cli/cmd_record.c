@@ -45,6 +45,7 @@ struct recording {
     struct progress progress;
 };
 
+/* Who runs the program, and whom new files belong to. NULL: we. */
 static const struct sudo_user *program_user(const struct recording *recording)
 {
     return recording->has_user && !recording->options->as_root ? &recording->user : NULL;
@@ -62,12 +63,6 @@ static enum err prepare_program(struct recording *recording, struct error *why)
     return launch_prepare(&recording->launch, &recording->wait, why);
 }
 
-/* Whom a new file belongs to. */
-static const struct sudo_user *file_owner(const struct recording *recording)
-{
-    return program_user(recording);
-}
-
 static enum err open_outputs(struct recording *recording, struct error *why)
 {
     struct record_options *options = recording->options;
@@ -75,7 +70,7 @@ static enum err open_outputs(struct recording *recording, struct error *why)
     enum err err = record_options_name_outputs(options, pid, time(NULL), why);
 
     for (size_t i = 0; i < options->outputs.length && err == ERR_OK; i++)
-        err = output_open(&options->outputs.items[i], file_owner(recording), why);
+        err = output_open(&options->outputs.items[i], program_user(recording), why);
     return err;
 }
 
@@ -176,7 +171,7 @@ static enum err write_snapshot(struct recording *recording, const struct output_
 
     copy.path = output_name_numbered(output->path, recording->snapshots);
     vec_push(&one, copy);
-    err = output_open(&one.items[0], file_owner(recording), why);
+    err = output_open(&one.items[0], program_user(recording), why);
     if (err == ERR_OK)
         err = write_outputs(recording, &one, view, why);
     if (err == ERR_OK)

@@ -6,11 +6,8 @@
 #include "view_rows.h"
 
 #define TARGET   "What to profile"
-#define OUTPUT   "Output"
 #define SAMPLING "Sampling"
-#define FRAMES   "What the stacks show"
 #define PROGRAM  "The program that pspy starts"
-#define OTHER    "Other"
 
 typedef struct record_options values;
 
@@ -185,13 +182,7 @@ static const struct option_spec table[] = {
         .manual = "When pspy runs under sudo, start the program as root. Without this option it "
                   "runs as the user who called sudo.",
     },
-    {
-        OPTION_STOP(values, help),
-        .letter = 'h',
-        .name = "help",
-        .group = OTHER,
-        .help = "show this help",
-    },
+    HELP_ROW(values, help),
     OPTIONS_END,
 };
 

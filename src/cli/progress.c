@@ -69,9 +69,8 @@ static bool terminal_is_taken(struct progress *progress)
     return false;
 }
 
-void progress_show(void *context, const struct sampler_progress *seen)
+void progress_show(struct progress *progress, const struct sampler_progress *seen)
 {
-    struct progress *progress = context;
     double seconds = (double)seen->elapsed / (double)NS_PER_SECOND;
 
     if (progress->is_shown && terminal_is_taken(progress))

@@ -82,8 +82,3 @@ struct view_options view_choices_options(const struct view_choices *choices)
         .filter = choices->filter.rules.length ? &choices->filter : NULL,
     };
 }
-
-bool view_choices_filter(const struct view_choices *choices)
-{
-    return choices->filter.rules.length || choices->from || choices->to != DURATION_UNLIMITED;
-}

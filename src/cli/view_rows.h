@@ -5,6 +5,19 @@
 
 #include "pspy/cli/view_choices.h"
 
+/* Headings that several tables have. */
+#define OUTPUT "Output"
+#define SHOWN  "Which samples are shown"
+#define FRAMES "What the stacks show"
+#define OTHER  "Other"
+
+/* The row that ends each table. */
+#define HELP_ROW(type, member)                                                                     \
+    {                                                                                              \
+        OPTION_STOP(type, member), .letter = 'h', .name = "help", .group = OTHER,                  \
+                                   .help = "show this help",                                       \
+    }
+
 /* The values of --by. */
 extern const struct choice view_units[];
 

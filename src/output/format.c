@@ -51,15 +51,19 @@ bool output_path_is_gzip(const char *path)
     return ends_with(path, strlen(path), ".gz");
 }
 
+bool output_path_has_suffix(const char *path, const char *suffix)
+{
+    size_t packed = output_path_is_gzip(path) ? strlen(".gz") : 0;
+
+    return ends_with(path, strlen(path) - packed, suffix);
+}
+
 const struct output_format *output_format_by_path(const char *path, bool *gzip)
 {
-    bool packed = output_path_is_gzip(path);
-    size_t length = strlen(path) - (packed ? strlen(".gz") : 0);
-
     if (gzip)
-        *gzip = packed;
+        *gzip = output_path_is_gzip(path);
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-        if (ends_with(path, length, suffixes[i].suffix))
+        if (output_path_has_suffix(path, suffixes[i].suffix))
             return output_format_by_name(suffixes[i].format);
     return NULL;
 }

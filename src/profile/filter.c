@@ -48,6 +48,7 @@ static enum filter_subject find_subject(const char *name, size_t length)
     return subject;
 }
 
+/* pspy runs in the locale C, where each byte of a letter would be a letter. */
 static int compile(struct filter *filter, const char *expression, regex_t *ret)
 {
     locale_t before;
@@ -94,6 +95,8 @@ enum err filter_add(struct filter *filter, enum filter_effect effect, const char
                          "for itself), not '%s'",
                          option, reason, expression);
     }
+    if (effect == FILTER_INCLUDE)
+        filter->included |= rule->mark;
     vec_push(&filter->rules, rule);
     return ERR_OK;
 }
@@ -104,30 +107,18 @@ enum err filter_add(struct filter *filter, enum filter_effect effect, const char
 filter_marks filter_match(const struct filter *filter, enum filter_subject subject,
                           const char *text)
 {
+    locale_t before = uselocale(filter->utf8);
     filter_marks marks = 0;
 
     vec_each (rule, &filter->rules)
         if (*text && (*rule)->subject == subject && !(marks & (*rule)->mark) &&
             regexec(&(*rule)->regex, text, 0, NULL, 0) == 0)
             marks |= (*rule)->mark;
+    uselocale(before);
     return marks;
 }
 
 bool filter_keeps(const struct filter *filter, filter_marks marks)
 {
-    filter_marks wanted = 0;
-
-    vec_each (rule, &filter->rules)
-        wanted |= (*rule)->mark & ALL_OF(FILTER_INCLUDE);
-    return (marks & (wanted | ALL_OF(FILTER_EXCLUDE))) == wanted;
-}
-
-locale_t filter_begin(const struct filter *filter)
-{
-    return uselocale(filter->utf8);
-}
-
-void filter_end(locale_t before)
-{
-    uselocale(before);
+    return (marks & (filter->included | ALL_OF(FILTER_EXCLUDE))) == filter->included;
 }

@@ -36,13 +36,11 @@ struct filter_pass *filter_pass_create(const struct view *view)
 {
     const struct filter *filter = view->options.filter;
     struct filter_pass *pass = xcalloc(1, sizeof(*pass));
-    locale_t before = filter_begin(filter);
 
     pass->view = view;
     for (int state = 0; state < SAMPLE_STATES && !view->profile->facts.has_no_states; state++)
         pass->states[state] = filter_match(filter, SUBJECT_STATE, state_words[state]);
     pass->collecting = filter_match(filter, SUBJECT_STATE, "garbage collection");
-    filter_end(before);
     return pass;
 }
 
@@ -130,7 +128,6 @@ static filter_marks thread_marks(struct filter_pass *pass, uint32_t index)
 bool filter_pass_keeps(struct filter_pass *pass, const struct sample *sample)
 {
     const struct filter *filter = pass->view->options.filter;
-    locale_t before = filter_begin(filter);
     filter_marks marks;
 
     mark_stacks(pass);
@@ -138,6 +135,5 @@ bool filter_pass_keeps(struct filter_pass *pass, const struct sample *sample)
             pass->states[sample->state];
     if (sample->flags & SAMPLE_COLLECTS)
         marks |= pass->collecting;
-    filter_end(before);
     return filter_keeps(filter, marks);
 }

@@ -20,8 +20,7 @@ struct progress {
 
 /* `target` is borrowed. `has_program`: pspy started it, so it writes where pspy does. */
 void progress_init(struct progress *progress, const struct target *target, bool has_program);
-/* A sampler_progress_fn; its context is a struct progress. */
-void progress_show(void *context, const struct sampler_progress *seen);
+void progress_show(struct progress *progress, const struct sampler_progress *seen);
 /* Erases the line, or goes to the next one if the program may have written in it. */
 void progress_end(struct progress *progress);
 

@@ -35,7 +35,4 @@ enum err view_choices_check(struct view_choices *choices, struct error *why);
 void view_choices_deinit(struct view_choices *choices);
 /* The filter is borrowed from the choices. */
 struct view_options view_choices_options(const struct view_choices *choices);
-/* Whether they leave out samples: by a filter, or by time. */
-bool view_choices_filter(const struct view_choices *choices);
-
 #endif

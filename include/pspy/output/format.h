@@ -34,6 +34,8 @@ extern const struct output_format output_formats[];
 const struct output_format *output_format_by_name(const char *name);
 /* By the suffix; NULL if it says nothing. Sets *gzip (may be NULL) in either case. */
 const struct output_format *output_format_by_path(const char *path, bool *gzip);
+/* Whether the path ends with that suffix, such as ".svg", and perhaps ".gz" behind it. */
+bool output_path_has_suffix(const char *path, const char *suffix);
 /* Whether the path ends with ".gz": then any format is compressed. */
 bool output_path_is_gzip(const char *path);
 

@@ -37,16 +37,20 @@ enum filter_subject {
     FILTER_SUBJECTS,
 };
 
+/* Rules of one effect on one subject share a bit, a mark. */
+typedef uint16_t filter_marks;
+
 struct filter_rule;
 
 struct filter {
     VEC(struct filter_rule *) rules;
-    locale_t utf8; /* NULL before the first rule, or where the system has no C.UTF-8 */
+    filter_marks included; /* that a sample must have */
+    locale_t utf8;         /* NULL before the first rule, or where the system has no C.UTF-8 */
 };
 
 #define FILTER_INIT                                                                                \
     {                                                                                              \
-        VEC_INIT, NULL                                                                             \
+        VEC_INIT, 0, NULL                                                                          \
     }
 
 void filter_deinit(struct filter *filter);
@@ -69,22 +73,13 @@ void filter_deinit(struct filter *filter);
 enum err filter_add(struct filter *filter, enum filter_effect effect, const char *text,
                     struct error *why);
 
-/* Rules of one effect on one subject share a bit, a mark. */
-typedef uint16_t filter_marks;
-
 #define FILTER_MARK(effect, subject)                                                               \
     ((filter_marks)(1 << ((effect) * (int)FILTER_SUBJECTS + (int)(subject))))
 
-/* The marks that a text gets as that subject. For many texts: between filter_begin and filter_end.
- */
+/* The marks that a text gets as that subject. */
 filter_marks filter_match(const struct filter *filter, enum filter_subject subject,
                           const char *text);
 /* Whether a sample with these marks stays. */
 bool filter_keeps(const struct filter *filter, filter_marks marks);
-
-/* pspy runs in the locale C, where each byte of a letter would be a letter. Nothing else may change
- * the locale meanwhile. */
-locale_t filter_begin(const struct filter *filter);
-void filter_end(locale_t before);
 
 #endif

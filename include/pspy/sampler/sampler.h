@@ -90,7 +90,7 @@ struct module_list *sampler_modules(struct sampler *sampler);
 const struct ufunc_loops *sampler_loops(const struct sampler *sampler);
 
 /* For after the sampling with subprocesses: sends a signal to the program and its descendants,
- * those too whose parent has ended. How many there were. */
+ * orphans included. Returns how many were signalled. */
 size_t sampler_signal_descendants(const struct waiter *waiter, const struct tid_list *strangers,
                                   int number);
 /* The same: collects children that have ended, but not the one that pspy started. */
